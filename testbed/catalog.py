@@ -89,12 +89,10 @@ class HttpHealth(Entry):
     """Healthy when a GET answers 200.
 
     :param verify: check the certificate; some of Kubernetes' own endpoints have one that they made themselves.
-    :param namespace: ``node`` asks from inside the node's network namespace.
     """
 
     http: str
     verify: bool = True
-    namespace: Literal["testbed", "node"] = "testbed"
 
 
 class CommandHealth(Entry):
@@ -124,11 +122,13 @@ class Addon(Entry):
 
     :param ready: workloads made by an operator, as ``namespace/statefulsets/name``; those in the manifests
         are known without being listed.
+    :param tls: ``namespace/name`` of a Secret to write the component's certificate into.
     """
 
     folder: str
     upstream: tuple[Upstream, ...] = ()
     ready: tuple[str, ...] = ()
+    tls: str | None = None
 
 
 class Component(Entry):

@@ -1,0 +1,198 @@
+"""One add-on of the testbed: its objects are applied once, and then its workloads are watched."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import httpx
+import yaml
+
+from testbed import pki
+from testbed.state import State, Status
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from pathlib import Path
+
+    from testbed.health import Doctor
+    from testbed.place import Place
+
+APPLY_TIMEOUT_S = 60
+AGAIN_S = 0.5
+STARTING_LOOK_S = 0.3
+READY_LOOK_S = 3.0
+PLURALS = {"Deployment": "deployments", "DaemonSet": "daemonsets", "StatefulSet": "statefulsets"}
+
+
+@dataclass(frozen=True)
+class Workload:
+    """A set of pods that must be available.
+
+    :param path: of the object, below the API server.
+    """
+
+    name: str
+    path: str
+
+
+class Addon:
+    """Keeps one add-on applied.
+
+    :param place: the component.
+    :param manifest: its rendered objects.
+    :param waits_for: the ready events of those that it comes after, by name.
+    """
+
+    def __init__(
+        self, place: Place, manifest: Path, waits_for: Mapping[str, asyncio.Event], doctor: Doctor
+    ) -> None:
+        self.place = place
+        self.ready = asyncio.Event()
+        component = place.component
+        self.status = Status(place.name, component.about, component.version or "", State.WAITING, time.time())
+        self._manifest = manifest
+        self._waits_for = waits_for
+        self._doctor = doctor
+        self._apply = asyncio.Event()
+        self._apply.set()
+
+    def repair(self) -> None:
+        """Apply the objects again at the next look."""
+        self._apply.set()
+
+    async def keep(self) -> None:
+        """Apply the objects, and watch the workloads; until cancelled."""
+        for name, event in self._waits_for.items():
+            self.status.detail = f"waits for {name}"
+            await event.wait()
+        documents = [item for item in yaml.load_all(self._manifest.read_bytes(), yaml.CSafeLoader) if item]
+        workloads = [*_workloads(documents), *_listed(self.place)]
+        while True:
+            if self._apply.is_set():
+                await self._apply_objects()
+            trouble = await self._trouble(workloads)
+            if not trouble:
+                self._become(State.READY, "")
+                self.ready.set()
+            elif self.ready.is_set():
+                self._become(State.UNHEALTHY, trouble)
+            else:
+                self._become(State.STARTING, trouble)
+            await asyncio.sleep(READY_LOOK_S if self.status.state is State.READY else STARTING_LOOK_S)
+
+    async def _apply_objects(self) -> None:
+        self._become(State.STARTING, "applies its objects")
+        files = [self._manifest, *self._secret()]
+        while True:
+            trouble = await self._kubectl(files)
+            if not trouble:
+                self._apply.clear()
+                return
+            # A kind whose definition was applied a moment ago is not served at once: the next try finds it.
+            self._become(State.STARTING, trouble)
+            await asyncio.sleep(AGAIN_S)
+
+    async def _kubectl(self, files: Iterable[Path]) -> str:
+        place = self.place
+        command = [str(place.home.bin / "kubectl"), "apply", "--server-side", "--force-conflicts"]
+        command += [f"--kubeconfig={place.home.kubeconfig}", *(f"--filename={file}" for file in files)]
+        place.log.parent.mkdir(parents=True, exist_ok=True)
+        process = await asyncio.create_subprocess_exec(
+            *command, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
+        )
+        try:
+            output, _ = await asyncio.wait_for(process.communicate(), APPLY_TIMEOUT_S)
+        except TimeoutError:
+            process.kill()
+            return f"kubectl apply took more than {APPLY_TIMEOUT_S} s"
+        with place.log.open("ab") as log:
+            log.write(output)
+        last = output.decode(errors="replace").strip().splitlines()[-1:]
+        return "" if process.returncode == 0 else f"kubectl apply: {' '.join(last)}"
+
+    def _secret(self) -> list[Path]:
+        """Write the component's certificate as a Secret, when the table asks for one."""
+        addon, certificate = self.place.component.addon, self.place.component.certificate
+        if addon is None or addon.tls is None or certificate is None:
+            return []
+        namespace, name = addon.tls.split("/")
+        signed, key = pki.Authority(self.place.home.pki).issue(
+            self.place.dir / "tls",
+            self.place.render(certificate.common_name),
+            names=self.place.render_all(certificate.names),
+        )
+        data = {"tls.crt": signed, "tls.key": key}
+        secret = {
+            "apiVersion": "v1",
+            "kind": "Secret",
+            "type": "kubernetes.io/tls",
+            "metadata": {"name": name, "namespace": namespace},
+            "data": {field: base64.b64encode(file.read_bytes()).decode() for field, file in data.items()},
+        }
+        path = self.place.dir / "secret.yaml"
+        path.write_text(yaml.safe_dump(secret), encoding="utf-8")
+        path.chmod(0o600)
+        return [path]
+
+    async def _trouble(self, workloads: Iterable[Workload]) -> str:
+        try:
+            for workload in workloads:
+                found = await self._doctor.get(workload.path)
+                if trouble := _shortage(workload, found):
+                    return trouble
+        except httpx.HTTPError as error:
+            return f"the API server: {type(error).__name__}"
+        return ""
+
+    def _become(self, state: State, detail: str) -> None:
+        if state is not self.status.state:
+            self.status.state, self.status.since = state, time.time()
+        self.status.detail = detail
+
+
+def _workloads(documents: Iterable[dict[str, Any]]) -> list[Workload]:
+    """Find what must be available for the add-on to work: sets of pods, and APIs that its pods serve."""
+    found = []
+    for document in documents:
+        kind, name = document["kind"], document["metadata"]["name"]
+        if kind in PLURALS:
+            namespace = document["metadata"].get("namespace", "default")
+            path = f"/apis/apps/v1/namespaces/{namespace}/{PLURALS[kind]}/{name}"
+            found.append(Workload(f"{kind} {namespace}/{name}", path))
+        elif kind == "APIService":
+            path = f"/apis/apiregistration.k8s.io/v1/apiservices/{name}"
+            found.append(Workload(f"APIService {name}", path))
+    return found
+
+
+def _listed(place: Place) -> list[Workload]:
+    addon = place.component.addon
+    ready = addon.ready if addon else ()
+    return [
+        Workload(item, "/apis/apps/v1/namespaces/{}/{}/{}".format(*item.split("/"))) for item in ready
+    ]
+
+
+def _shortage(workload: Workload, found: dict[str, Any] | None) -> str:
+    """Say what a workload lacks, "" when nothing."""
+    if found is None:
+        return f"{workload.name} does not exist"
+    spec, status = found.get("spec", {}), found.get("status", {})
+    if found.get("kind") == "APIService":
+        available = [item for item in status.get("conditions", []) if item["type"] == "Available"]
+        if available and available[0]["status"] == "True":
+            return ""
+        return f"{workload.name}: {available[0]['message'] if available else 'no condition yet'}"
+    if found.get("kind") == "DaemonSet":
+        wanted, have = status.get("desiredNumberScheduled", -1), status.get("numberAvailable", 0)
+    else:
+        wanted, have = spec.get("replicas", 1), status.get("availableReplicas", 0)
+        if status.get("updatedReplicas", 0) < wanted:
+            have = min(have, status.get("updatedReplicas", 0))
+    if status.get("observedGeneration") != found["metadata"].get("generation") or have < wanted or wanted < 0:
+        return f"{workload.name}: {have} of {max(wanted, 0)} pods available"
+    return ""

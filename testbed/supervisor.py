@@ -1,0 +1,195 @@
+"""The first process of the testbed: makes its network and certificates, keeps everything running, and reaps.
+
+It is PID 1 of a PID namespace with mount and network namespaces of its own (:mod:`testbed.sandbox`), so when it ends,
+by whatever death, the kernel ends all the rest. Run as ``python -m testbed.supervisor --nodes N``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from testbed import build, catalog, cgroups, control, nodes, pki
+from testbed.addon import Addon
+from testbed.health import Doctor
+from testbed.home import Home
+from testbed.network import Network, Node
+from testbed.place import Place, places
+from testbed.process import Process
+from testbed.state import State
+
+log = logging.getLogger("testbed")
+SWEEP_S = 1.0
+
+
+class Testbed:
+    """All processes and add-ons, with the questions that the control socket may ask."""
+
+    __test__ = False
+
+    def __init__(self, home: Home, network: Network, table: catalog.Catalog) -> None:
+        self._network = network
+        doctor = Doctor(home, network)
+        self._ready: dict[str, list[Process | Addon]] = {}
+        for place in places(home, network, table):
+            self._add(Process(place, self._gates(place.component), doctor))
+        for component in table.in_order():
+            if component.addon:
+                place = Place(home, network, component)
+                manifest = build.manifest(home, network, component)
+                self._add(Addon(place, manifest, self._gates(component), doctor))
+        self.members = [member for group in self._ready.values() for member in group]
+
+    async def run(self) -> None:
+        """Keep every member running; until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            for member in self.members:
+                group.create_task(member.keep(), name=member.status.name)
+
+    async def answer(self, question: dict[str, str]) -> Any:
+        """Answer a question of the control socket.
+
+        :raises KeyError: an unknown name or an unknown question.
+        """
+        match question["do"]:
+            case "status":
+                return [member.status.to_wire() for member in self.members]
+            case "repair":
+                return self._repair()
+            case "stop":
+                return await self._stop(question["name"])
+            case "start":
+                return self._start(question["name"])
+            case other:
+                raise KeyError(f"the supervisor does not know the question {other!r}")
+
+    def _add(self, member: Process | Addon) -> None:
+        self._ready.setdefault(member.place.component.name, []).append(member)
+
+    def _gates(self, component: catalog.Component) -> dict[str, asyncio.Event]:
+        """Return the events to wait for. What runs on each node waits for its own node's part only when it is there."""
+        return {
+            member.status.name: member.ready
+            for name in component.after
+            for member in self._ready[name]
+            if not (member.place.node and component.each == "node")
+        }
+
+    def _repair(self) -> None:
+        for member in self.members:
+            if isinstance(member, Process):
+                member.start()
+            elif member.status.state is not State.READY:
+                member.repair()
+
+    async def _stop(self, name: str) -> None:
+        chosen, node = self._named(name)
+        await asyncio.gather(*(member.stop() for member in chosen))
+        if node:
+            # A node that dies takes its pods along; a shim would keep them running.
+            for pid in cgroups.detect().processes(f"slipway/{node.name}"):
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+            _cut(node, up=False)
+
+    def _start(self, name: str) -> None:
+        chosen, node = self._named(name)
+        if node:
+            _cut(node, up=True)
+        for member in chosen:
+            member.start()
+
+    def _named(self, name: str) -> tuple[list[Process], Node | None]:
+        processes = [member for member in self.members if isinstance(member, Process)]
+        for node in self._network.nodes:
+            if node.name == name:
+                return [member for member in processes if member.place.node == node], node
+        chosen = [member for member in processes if name in (member.status.name, member.place.component.name)]
+        if not chosen:
+            raise KeyError(f"no process or node is called {name!r}")
+        return chosen, None
+
+
+async def reap() -> None:
+    """Bury the orphans that the kernel gives to PID 1: dead shims and the like; until cancelled.
+
+    Children of our own are buried by asyncio at once. So only what was dead at the sweep before as well is ours to bury:
+    no race, and no list of our own children to keep.
+    """
+    before: set[int] = set()
+    children = Path(f"/proc/self/task/{os.getpid()}/children")
+    while True:
+        dead = {pid for pid in map(int, children.read_text().split()) if _is_zombie(pid)}
+        for pid in dead & before:
+            with contextlib.suppress(ChildProcessError):
+                os.waitpid(pid, os.WNOHANG)
+        before = dead
+        await asyncio.sleep(SWEEP_S)
+
+
+def _is_zombie(pid: int) -> bool:
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text(encoding="ascii", errors="replace")
+    except OSError:
+        return False
+    return stat.rpartition(")")[2].split()[0] == "Z"
+
+
+def _cut(node: Node, *, up: bool) -> None:
+    command = ["ip", "link", "set", nodes.link(node), "up" if up else "down"]
+    subprocess.run(command, check=True, timeout=nodes.COMMAND_TIMEOUT_S)
+
+
+def enter(home: Home, network: Network) -> None:
+    """Make the namespaces habitable: an empty /run, the network, the cgroups, the certificates."""
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "mode=755", "tmpfs", "/run"], check=True, timeout=10)
+    nodes.build(network)
+    hierarchy = cgroups.detect()
+    for node in network.nodes:
+        hierarchy.create(f"slipway/{node.name}")
+    authority = pki.Authority(home.pki)
+    front = pki.Authority(home.pki, "front-proxy-ca")
+    authority.ensure()
+    front.ensure()
+    pki.ensure_key_pair(home.pki / "service-account")
+    front.issue(home.pki / "front-proxy-client", "front-proxy-client")
+    certificate, key = authority.issue(home.pki / "admin", "admin", groups=["system:masters"])
+    server = f"https://{network.control}:6443"
+    pki.write_kubeconfig(home.kubeconfig, server=server, ca=authority.certificate, certificate=certificate, key=key)
+
+
+async def main(home: Home, network: Network) -> None:
+    """Run the testbed until this process is killed."""
+    began = time.monotonic()
+    testbed = Testbed(home, network, catalog.load())
+    await control.serve(home.control, testbed.answer)
+    log.info("the supervisor keeps %d components, %d nodes", len(testbed.members), network.node_count)
+    async with asyncio.TaskGroup() as group:
+        group.create_task(reap())
+        group.create_task(testbed.run())
+        group.create_task(_tell_ready(testbed, began))
+
+
+async def _tell_ready(testbed: Testbed, began: float) -> None:
+    for member in testbed.members:
+        await member.ready.wait()
+    log.info("everything was ready %.1f s after the start", time.monotonic() - began)
+
+
+if __name__ == "__main__":
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", stream=sys.stderr)
+    logging.getLogger("httpx").setLevel(logging.WARNING)
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--nodes", type=int, required=True)
+    here, plan = Home.default(), Network.plan(parser.parse_args().nodes)
+    enter(here, plan)
+    asyncio.run(main(here, plan))
