@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import re
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from pathlib import Path
 
+    from testbed.catalog import Component
     from testbed.health import Doctor
     from testbed.place import Place
 
@@ -25,18 +27,36 @@ APPLY_TIMEOUT_S = 60
 AGAIN_S = 0.5
 STARTING_LOOK_S = 0.3
 READY_LOOK_S = 3.0
+API = "APIService"
 PLURALS = {"Deployment": "deployments", "DaemonSet": "daemonsets", "StatefulSet": "statefulsets"}
 
 
 @dataclass(frozen=True)
 class Workload:
-    """A set of pods that must be available.
+    """A set of pods that must be available, or an API that pods serve.
 
-    :param path: of the object, below the API server.
+    :param namespace: None for what has none.
     """
 
+    kind: str
+    namespace: str | None
     name: str
-    path: str
+
+    @classmethod
+    def parse(cls, text: str) -> Workload:
+        """Read ``namespace/statefulsets/name``."""
+        namespace, plural, name = text.split("/")
+        return cls(next(kind for kind in PLURALS if PLURALS[kind] == plural), namespace, name)
+
+    @property
+    def path(self) -> str:
+        """Where the API server has it."""
+        if self.kind == API:
+            return f"/apis/apiregistration.k8s.io/v1/apiservices/{self.name}"
+        return f"/apis/apps/v1/namespaces/{self.namespace}/{PLURALS[self.kind]}/{self.name}"
+
+    def __str__(self) -> str:
+        return f"{self.kind} {f'{self.namespace}/' if self.namespace else ''}{self.name}"
 
 
 class Addon:
@@ -69,8 +89,7 @@ class Addon:
         for name, event in self._waits_for.items():
             self.status.detail = f"waits for {name}"
             await event.wait()
-        documents = [item for item in yaml.load_all(self._manifest.read_bytes(), yaml.CSafeLoader) if item]
-        workloads = [*_workloads(documents), *_listed(self.place)]
+        workloads = find_workloads(self._manifest.read_text(encoding="utf-8"), self.place.component)
         while True:
             if self._apply.is_set():
                 await self._apply_objects()
@@ -154,45 +173,43 @@ class Addon:
         self.status.detail = detail
 
 
-def _workloads(documents: Iterable[dict[str, Any]]) -> list[Workload]:
-    """Find what must be available for the add-on to work: sets of pods, and APIs that its pods serve."""
+def find_workloads(manifest: str, component: Component) -> list[Workload]:
+    """Find what must be available for an add-on to work: sets of pods, and APIs that its pods serve.
+
+    Only the few documents of these kinds are parsed: the definitions beside them are megabytes.
+
+    :param manifest: the rendered objects, as YAML documents.
+    """
     found = []
-    for document in documents:
-        kind, name = document["kind"], document["metadata"]["name"]
-        if kind in PLURALS:
-            namespace = document["metadata"].get("namespace", "default")
-            path = f"/apis/apps/v1/namespaces/{namespace}/{PLURALS[kind]}/{name}"
-            found.append(Workload(f"{kind} {namespace}/{name}", path))
-        elif kind == "APIService":
-            path = f"/apis/apiregistration.k8s.io/v1/apiservices/{name}"
-            found.append(Workload(f"APIService {name}", path))
-    return found
-
-
-def _listed(place: Place) -> list[Workload]:
-    addon = place.component.addon
-    ready = addon.ready if addon else ()
-    return [
-        Workload(item, "/apis/apps/v1/namespaces/{}/{}/{}".format(*item.split("/"))) for item in ready
-    ]
+    for text in re.split(r"^---$", manifest, flags=re.MULTILINE):
+        if not re.search(rf"^kind: ({'|'.join([*PLURALS, API])})$", text, re.MULTILINE):
+            continue
+        document = yaml.load(text, yaml.CSafeLoader)
+        kind, metadata = document["kind"], document["metadata"]
+        if kind == API:
+            found.append(Workload(kind, None, metadata["name"]))
+        else:
+            found.append(Workload(kind, metadata.get("namespace", "default"), metadata["name"]))
+    made_by_operator = component.addon.ready if component.addon else ()
+    return [*found, *(Workload.parse(text) for text in made_by_operator)]
 
 
 def _shortage(workload: Workload, found: dict[str, Any] | None) -> str:
     """Say what a workload lacks, "" when nothing."""
     if found is None:
-        return f"{workload.name} does not exist"
+        return f"{workload} does not exist"
     spec, status = found.get("spec", {}), found.get("status", {})
-    if found.get("kind") == "APIService":
+    if workload.kind == API:
         available = [item for item in status.get("conditions", []) if item["type"] == "Available"]
         if available and available[0]["status"] == "True":
             return ""
-        return f"{workload.name}: {available[0]['message'] if available else 'no condition yet'}"
-    if found.get("kind") == "DaemonSet":
+        return f"{workload}: {available[0]['message'] if available else 'no condition yet'}"
+    if workload.kind == "DaemonSet":
         wanted, have = status.get("desiredNumberScheduled", -1), status.get("numberAvailable", 0)
     else:
         wanted, have = spec.get("replicas", 1), status.get("availableReplicas", 0)
         if status.get("updatedReplicas", 0) < wanted:
             have = min(have, status.get("updatedReplicas", 0))
     if status.get("observedGeneration") != found["metadata"].get("generation") or have < wanted or wanted < 0:
-        return f"{workload.name}: {have} of {max(wanted, 0)} pods available"
+        return f"{workload}: {have} of {max(wanted, 0)} pods available"
     return ""

@@ -41,12 +41,12 @@ class Network:
     node_count: int
 
     @classmethod
-    def plan(cls, node_count: int) -> Network:
-        """Lay the plan into SLIPWAY_TESTBED_RANGE, or into the default range.
+    def plan(cls, node_count: int, chosen_range: str | None = None) -> Network:
+        """Lay the plan into a range: the given one, SLIPWAY_TESTBED_RANGE, or the default.
 
         :raises UsageError: the range is not an IPv4 /16, or the number of nodes is out of bounds.
         """
-        text = os.environ.get("SLIPWAY_TESTBED_RANGE") or DEFAULT_RANGE
+        text = chosen_range or os.environ.get("SLIPWAY_TESTBED_RANGE") or DEFAULT_RANGE
         try:
             chosen = IPv4Network(text)
         except ValueError as error:

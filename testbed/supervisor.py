@@ -18,8 +18,9 @@ import time
 from pathlib import Path
 from typing import Any
 
-from testbed import build, catalog, cgroups, control, nodes, pki
+from testbed import catalog, cgroups, control, nodes, pki
 from testbed.addon import Addon
+from testbed.build import manifests
 from testbed.health import Doctor
 from testbed.home import Home
 from testbed.network import Network, Node
@@ -45,7 +46,7 @@ class Testbed:
         for component in table.in_order():
             if component.addon:
                 place = Place(home, network, component)
-                manifest = build.manifest(home, network, component)
+                manifest = manifests.place(home, table, network, component)
                 self._add(Addon(place, manifest, self._gates(component), doctor))
         self.members = [member for group in self._ready.values() for member in group]
 

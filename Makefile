@@ -1,0 +1,57 @@
+# slipway: two commands are all that a newcomer needs, `make demo` and `make test`. `make help` lists the rest.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+VENV := .venv
+RUN := $(VENV)/bin/python
+UV_VERSION := 0.13.9
+TESTBED := $(RUN) -m testbed
+
+.PHONY: help
+help: ## list what can be made
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: demo
+demo: up ## set everything up, then carry a canary to 10 %, 50 % and back again before your eyes
+	@$(RUN) -m testbed.demo
+
+.PHONY: test
+test: check up ## all tests, on a real cluster: unit, then end to end
+	@echo "== end-to-end tests on the testbed"
+	@$(RUN) -m pytest tests/e2e --durations=10
+
+.PHONY: check
+check: $(VENV)/.ready ## the inner loop, under two minutes: format, lint, types, unit tests
+	@echo "== format"; $(VENV)/bin/ruff format --check .
+	@echo "== lint"; $(VENV)/bin/ruff check .
+	@echo "== types"; $(VENV)/bin/mypy
+	@echo "== unit tests"; $(RUN) -m pytest tests/unit -q
+
+.PHONY: fix
+fix: $(VENV)/.ready ## format the code, and mend what the linter can mend
+	@$(VENV)/bin/ruff format . && $(VENV)/bin/ruff check --fix .
+
+.PHONY: up
+up: $(VENV)/.ready ## bring the testbed up: a real Kubernetes of three nodes on this machine
+	@$(TESTBED) up
+
+.PHONY: down
+down: $(VENV)/.ready ## end the testbed and remove every trace of it
+	@$(TESTBED) down
+
+.PHONY: bench
+bench: up ## measure the figures of benchmarks/
+	@$(RUN) -m benchmarks.testbed
+
+.PHONY: lock
+lock: $(VENV)/.ready ## pin requirements.txt anew from pyproject.toml
+	@$(VENV)/bin/uv pip compile pyproject.toml --all-extras --universal --python-version 3.11 \
+	  --generate-hashes --no-annotate --no-header --quiet --upgrade --output-file requirements.txt
+
+# The environment is made again when the pins or the project's metadata change; otherwise this costs one stat.
+$(VENV)/.ready: requirements.txt pyproject.toml
+	@scripts/bootstrap.sh $(VENV) $(UV_VERSION)
+	@touch $@

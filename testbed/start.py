@@ -1,0 +1,113 @@
+"""``up``: from whatever is there to a testbed in which everything is ready, saying what is done."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from testbed import build, catalog, preflight, registry, sandbox
+from testbed.build import files
+from testbed.control import Supervisor
+from testbed.errors import StartError
+from testbed.home import SOURCE
+from testbed.network import Network
+from testbed.state import State
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from rich.console import Console
+
+    from testbed.home import Home
+    from testbed.sandbox import Sandbox
+    from testbed.state import Status
+
+DEFAULT_NODES = 3
+PATIENCE_S = 120.0
+POLL_S = 0.2
+LAST_LINES = 8
+
+
+def up(home: Home, nodes: int | None, console: Console) -> Sandbox:
+    """Bring the testbed up, repair one that lost a part, or find that nothing is to do.
+
+    :param nodes: how many; None keeps what runs, or takes three.
+    :param console: where progress goes.
+    :raises MachineError: this machine cannot carry it; nothing was changed.
+    :raises BuildError: something could not be made.
+    :raises StartError: a component is not ready after two minutes; it is named, with its last log lines.
+    """
+    table = catalog.load()
+    running = sandbox.find(home)
+    network = _plan(running, nodes)
+    fingerprint = _fingerprint(home, table, network)
+    if running and (running.fingerprint != fingerprint or running.nodes != network.node_count):
+        console.print("the running testbed was made from other files or with other nodes: it is made anew")
+        sandbox.end(home)
+        running = None
+    if running is None:
+        # What runs has shown that the machine can; asking again would only find the testbed itself.
+        preflight.require(home, network, table, needs_build=build.expected_seconds(home, table) > 0, running=False)
+        build.prepare(home, table, network, console)
+        registry.fill(home)
+        running = sandbox.start(home, network, fingerprint)
+    sandbox.connect(running)
+    supervisor = Supervisor(home.control)
+    supervisor.repair()
+    _wait(home, supervisor, console)
+    return running
+
+
+def _fingerprint(home: Home, table: catalog.Catalog, network: Network) -> str:
+    """Tell one making of the testbed from another: what it starts from, and this package's own files."""
+    own = [file for file in files.files_in(SOURCE) if "__pycache__" not in file.parts]
+    return files.digest(build.fingerprint(home, table, network), files.digest_of(own, SOURCE), str(network.range))
+
+
+def _plan(running: Sandbox | None, nodes: int | None) -> Network:
+    if running and nodes is None:
+        return running.network
+    return Network.plan(nodes or DEFAULT_NODES)
+
+
+def _wait(home: Home, supervisor: Supervisor, console: Console) -> None:
+    """Wait until all is ready, with a line for each that becomes so."""
+    begin = time.monotonic()
+    told: set[str] = set()
+    rows = supervisor.status()
+    if all(row.state is State.READY for row in rows):
+        return
+    with console.status("starting") as spinner:
+        while time.monotonic() - begin < PATIENCE_S:
+            ready = [row for row in rows if row.state is State.READY]
+            for row in ready:
+                if row.name not in told:
+                    told.add(row.name)
+                    console.print(f"{time.monotonic() - begin:6.1f} s  {row.name} ready  [dim]{row.about}[/dim]")
+            if len(ready) == len(rows):
+                return
+            spinner.update(f"{len(ready)} of {len(rows)} ready, next: {_next(rows)}")
+            time.sleep(POLL_S)
+            rows = supervisor.status()
+    raise _failure(home, rows)
+
+
+def _next(rows: Sequence[Status]) -> str:
+    return ", ".join(row.name for row in rows if row.state not in (State.READY, State.WAITING))[:80]
+
+
+def _failure(home: Home, rows: Sequence[Status]) -> StartError:
+    guilty = [row for row in rows if row.state not in (State.READY, State.WAITING)]
+    found = []
+    for row in guilty:
+        found.append(f"{row.name} is {row.state}, started again {row.restarts} times: {row.detail or 'no answer yet'}")
+        log = home.logs / f"{row.name}.log"
+        if log.exists():
+            last = log.read_text(encoding="utf-8", errors="replace").splitlines()[-LAST_LINES:]
+            found += [f"  | {line}" for line in last]
+    names = ", ".join(row.name for row in guilty)
+    return StartError(
+        f"{names}: not ready after {PATIENCE_S:g} s; {len(rows) - len(guilty)} others are ready or wait",
+        found="\n".join(found),
+        do=f"python -m testbed logs {guilty[0].name}; then up again, or down and up for a clean start",
+    )
