@@ -13,6 +13,12 @@ if TYPE_CHECKING:
 
 BRIDGE = "nodes"
 COMMAND_TIMEOUT_S = 20
+SYSCTLS = {
+    "ip_forward": "1",
+    # A socket whose process was killed keeps its network namespace alive while it says goodbye to a peer that is dead
+    # as well: for two minutes with the kernel's default, which is 8 retries.
+    "tcp_orphan_retries": "1",
+}
 
 
 def build(network: Network) -> None:
@@ -26,7 +32,8 @@ def build(network: Network) -> None:
         f"addr add {network.control}/24 dev {BRIDGE}",
         f"link set {BRIDGE} up",
     )
-    Path("/proc/sys/net/ipv4/ip_forward").write_text("1", encoding="ascii")
+    for name, value in SYSCTLS.items():
+        Path("/proc/sys/net/ipv4", name).write_text(value, encoding="ascii")
     for node in network.nodes:
         _add(node)
     for node in network.nodes:
@@ -56,8 +63,8 @@ def _add(node: Node) -> None:
         f"link add {link(node)} type veth peer name eth0 netns {node.name}",
         f"link set {link(node)} master {BRIDGE} up",
     )
-    forward = "echo 1 > /proc/sys/net/ipv4/ip_forward"
-    _run(["nsenter", f"--net=/run/netns/{node.name}", "--", "sh", "-c", forward])
+    settings = [f"net.ipv4.{name}={value}" for name, value in SYSCTLS.items()]
+    _run(["nsenter", f"--net=/run/netns/{node.name}", "--", "sysctl", "--quiet", *settings])
 
 
 def _ip(*commands: str, namespace: str | None = None) -> None:

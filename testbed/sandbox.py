@@ -148,6 +148,9 @@ def end(home: Home) -> list[str]:
         inside = [child.pid for child in psutil.Process(sandbox.pid).children()]
         os.kill(sandbox.pid, signal.SIGKILL)
         _wait_for_end([sandbox.pid, *inside])
+    # The kernel takes it along with the namespace, but only when the last socket in there is closed.
+    if _link_exists():
+        _run(["ip", "link", "delete", UPLINK], check=False)
     left = [str(item) for item in cgroups.detect().sweep(CGROUP)]
     shutil.rmtree(home.state, ignore_errors=True)
     if home.state.exists():
@@ -176,18 +179,16 @@ def _wait_for_supervisor(home: Home, process: subprocess.Popen[bytes]) -> None:
 
 
 def _wait_for_end(pids: list[int]) -> None:
-    """Wait until the first processes are gone and, with them, the network namespace that held the cable."""
+    """Wait until the first processes are gone: PID 1 of a namespace goes last."""
     deadline = time.monotonic() + VANISH_S
-    while time.monotonic() < deadline:
-        if not any(psutil.pid_exists(pid) and not _is_dead(pid) for pid in pids) and not _link_exists():
-            return
+    while alive := [pid for pid in pids if not _is_dead(pid)]:
+        if time.monotonic() > deadline:
+            raise StartError(
+                f"the testbed did not end within {VANISH_S:g} s after SIGKILL",
+                found=f"processes {alive} are still there",
+                do=f"ps -o pid,stat,wchan,args -p {','.join(map(str, alive))}; one in state D waits for a disk",
+            )
         time.sleep(POLL_S)
-    alive = [pid for pid in pids if psutil.pid_exists(pid)]
-    raise StartError(
-        f"the testbed did not end within {VANISH_S:g} s after SIGKILL",
-        found=f"processes {alive} and link {UPLINK}",
-        do="look at them with: ps -o pid,stat,wchan,args; a process in state D waits for a disk",
-    )
 
 
 def _is_dead(pid: int) -> bool:
