@@ -16,7 +16,7 @@ from testbed import pki
 from testbed.state import State, Status
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Awaitable, Callable, Iterable, Mapping
     from pathlib import Path
 
     from testbed.catalog import Component
@@ -104,16 +104,43 @@ class Addon:
             await asyncio.sleep(READY_LOOK_S if self.status.state is State.READY else STARTING_LOOK_S)
 
     async def _apply_objects(self) -> None:
+        """Apply definitions of new kinds, wait until they are served, then apply the rest.
+
+        An operator that starts a moment before its kinds are served takes them for absent and never looks again.
+        """
         self._become(State.STARTING, "applies its objects")
-        files = [self._manifest, *self._secret()]
-        while True:
-            trouble = await self._kubectl(files)
-            if not trouble:
-                self._apply.clear()
-                return
-            # A kind whose definition was applied a moment ago is not served at once: the next try finds it.
+        definitions, objects = split(self._manifest.read_text(encoding="utf-8"))
+        self.place.dir.mkdir(parents=True, exist_ok=True)
+        if definitions:
+            await self._until(lambda: self._kubectl([self._write("definitions.yaml", definitions)]))
+            await self._until(lambda: self._unserved(definitions))
+        files = [self._write("objects.yaml", objects), *self._secret()]
+        await self._until(lambda: self._kubectl(files))
+        self._apply.clear()
+
+    async def _until(self, act: Callable[[], Awaitable[str]]) -> None:
+        """Act again and again until there is no trouble."""
+        while trouble := await act():
             self._become(State.STARTING, trouble)
             await asyncio.sleep(AGAIN_S)
+
+    async def _unserved(self, definitions: list[str]) -> str:
+        """Name a kind that the API server does not serve yet."""
+        for name in filter(None, map(_name, definitions)):
+            plural, _, group = name.partition(".")
+            try:
+                versions = (await self._doctor.get(f"/apis/{group}") or {}).get("versions", [])
+                lists = [await self._doctor.get(f"/apis/{version['groupVersion']}") or {} for version in versions]
+            except httpx.HTTPError as error:
+                return f"the API server: {type(error).__name__}"
+            if not any(plural == kind["name"] for served in lists for kind in served.get("resources", [])):
+                return f"{name} is not served yet"
+        return ""
+
+    def _write(self, name: str, documents: list[str]) -> Path:
+        path = self.place.dir / name
+        path.write_text("---".join(documents), encoding="utf-8")
+        return path
 
     async def _kubectl(self, files: Iterable[Path]) -> str:
         place = self.place
@@ -173,6 +200,29 @@ class Addon:
         self.status.detail = detail
 
 
+def split(manifest: str) -> tuple[list[str], list[str]]:
+    """Part the definitions of new kinds from the other objects.
+
+    :param manifest: YAML documents.
+    """
+    documents = _documents(manifest)
+    definitions = [text for text in documents if _is_a(text, "CustomResourceDefinition")]
+    return definitions, [text for text in documents if text not in definitions]
+
+
+def _documents(manifest: str) -> list[str]:
+    return re.split(r"^---$", manifest, flags=re.MULTILINE)
+
+
+def _is_a(document: str, *kinds: str) -> bool:
+    return re.search(rf"^kind: ({'|'.join(kinds)})$", document, re.MULTILINE) is not None
+
+
+def _name(document: str) -> str | None:
+    found = re.search(r"^metadata:\n(?:  .*\n)*?  name: (\S+)$", document, re.MULTILINE)
+    return found.group(1) if found else None
+
+
 def find_workloads(manifest: str, component: Component) -> list[Workload]:
     """Find what must be available for an add-on to work: sets of pods, and APIs that its pods serve.
 
@@ -181,8 +231,8 @@ def find_workloads(manifest: str, component: Component) -> list[Workload]:
     :param manifest: the rendered objects, as YAML documents.
     """
     found = []
-    for text in re.split(r"^---$", manifest, flags=re.MULTILINE):
-        if not re.search(rf"^kind: ({'|'.join([*PLURALS, API])})$", text, re.MULTILINE):
+    for text in _documents(manifest):
+        if not _is_a(text, *PLURALS, API):
             continue
         document = yaml.load(text, yaml.CSafeLoader)
         kind, metadata = document["kind"], document["metadata"]

@@ -36,7 +36,8 @@ it; `up` and `down` change nothing.
 """
 
 app = typer.Typer(help=HELP, no_args_is_help=True, add_completion=False, rich_markup_mode=None)
-out = Console(highlight=False, soft_wrap=True)
+WIDE = None if sys.stdout.isatty() else 160
+out = Console(highlight=False, soft_wrap=True, width=WIDE)
 err = Console(stderr=True, highlight=False, soft_wrap=True)
 
 Nodes = Annotated[

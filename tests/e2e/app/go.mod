@@ -1,0 +1,3 @@
+module slipway.dev/tests/app
+
+go 1.26

@@ -1,0 +1,71 @@
+"""Fixtures of the end-to-end tests: the running testbed, an image in its registry, a namespace for each module."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.e2e.cluster import environment_of_build, kubectl, testbed
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+LAST = ("test_survival.py", "test_down.py")
+"""What kills parts of the testbed runs after what only uses it, and what ends it runs at the very end."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark everything here, and put the destructive modules at the end."""
+    here = Path(__file__).parent
+    mine = [item for item in items if here in item.path.parents]
+    for item in mine:
+        item.add_marker(pytest.mark.e2e)
+    items.sort(key=lambda item: LAST.index(item.path.name) + 1 if item.path.name in LAST else 0)
+
+
+@pytest.fixture(scope="session")
+def bed() -> None:
+    """The running testbed. `make test` brings it up before; a bare pytest does it here."""
+    if os.geteuid() != 0:
+        pytest.skip("the testbed needs root: it makes namespaces, mounts and cgroups")
+    done = testbed("up", timeout_s=3000)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.fixture(scope="session")
+def image(bed: None, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The test application, built, pushed, and named by digest."""
+    source = Path(__file__).parent / "app"
+    context = tmp_path_factory.mktemp("app")
+    shutil.copy(source / "Containerfile", context)
+    build = ["go", "build", "-trimpath", "-ldflags=-s -w", f"-o={context / 'app'}", "."]
+    subprocess.run(build, cwd=source, env={**os.environ, "CGO_ENABLED": "0"}, check=True, timeout=300)
+    name = "localhost/slipway-test-app:1"
+    subprocess.run(
+        ["buildah", "bud", "--quiet", f"--tag={name}", str(context)],
+        env=environment_of_build(),
+        check=True,
+        capture_output=True,
+        timeout=120,
+    )
+    try:
+        done = testbed("push", name)
+    finally:
+        subprocess.run(["buildah", "rmi", name], check=True, capture_output=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
+@pytest.fixture(scope="module")
+def namespace(bed: None, request: pytest.FixtureRequest) -> Iterator[str]:
+    """A namespace of the module's own."""
+    name = request.module.__name__.rpartition(".")[2].replace("_", "-")
+    kubectl("delete", "namespace", name, "--ignore-not-found", "--wait=true")
+    kubectl("create", "namespace", name)
+    yield name
+    kubectl("delete", "namespace", name, "--wait=false")
