@@ -83,8 +83,9 @@ def start(home: Home, network: Network, fingerprint: str) -> Sandbox:
     :raises StartError: the supervisor ended, or does not answer.
     """
     home.logs.mkdir(parents=True, exist_ok=True)
-    # What a killed tree left in the cgroups would count as this one's.
+    # What a killed tree left would be taken for this one's: its cgroups, and a cable that is about to vanish.
     cgroups.detect().sweep(CGROUP)
+    _cut_uplink()
     log = home.logs / "supervisor.log"
     command = ["unshare", "--mount", "--pid", "--net", "--fork", "--kill-child", "--mount-proc"]
     command += ["--propagation", "private", "--", sys.executable, "-m", "testbed.supervisor"]
@@ -127,7 +128,7 @@ def connect(sandbox: Sandbox) -> None:
     network = sandbox.network
     if _has_uplink(network):
         return
-    _run(["ip", "link", "delete", UPLINK], check=False)
+    _cut_uplink()
     inside = ["nsenter", f"--target={sandbox.init}", "--net", "--"]
     _run(["ip", "link", "add", UPLINK, "type", "veth", "peer", "name", "uplink", "netns", str(sandbox.init)])
     _run([*inside, "ip", "addr", "add", f"{network.uplink_testbed}/30", "dev", "uplink"])
@@ -148,9 +149,7 @@ def end(home: Home) -> list[str]:
         inside = [child.pid for child in psutil.Process(sandbox.pid).children()]
         os.kill(sandbox.pid, signal.SIGKILL)
         _wait_for_end([sandbox.pid, *inside])
-    # The kernel takes it along with the namespace, but only when the last socket in there is closed.
-    if _link_exists():
-        _run(["ip", "link", "delete", UPLINK], check=False)
+    _cut_uplink()
     left = [str(item) for item in cgroups.detect().sweep(CGROUP)]
     shutil.rmtree(home.state, ignore_errors=True)
     if home.state.exists():
@@ -200,6 +199,12 @@ def _is_dead(pid: int) -> bool:
 
 def _link_exists() -> bool:
     return Path(f"/sys/class/net/{UPLINK}").exists()
+
+
+def _cut_uplink() -> None:
+    """Remove the cable. The kernel does it too, with the namespace, but only when the last socket in there is closed."""
+    if _link_exists():
+        _run(["ip", "link", "delete", UPLINK], check=False)
 
 
 def _has_uplink(network: Network) -> bool:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import subprocess
 import time
 from typing import TYPE_CHECKING
 
-from testbed import build, catalog, preflight, registry, sandbox
+from testbed import build, catalog, logs, preflight, registry, sandbox
 from testbed.build import files
 from testbed.control import Supervisor
 from testbed.errors import StartError
@@ -26,6 +27,7 @@ DEFAULT_NODES = 3
 PATIENCE_S = 120.0
 POLL_S = 0.2
 LAST_LINES = 8
+LOGS_TIMEOUT_S = 15
 
 
 def up(home: Home, nodes: int | None, console: Console) -> Sandbox:
@@ -41,21 +43,28 @@ def up(home: Home, nodes: int | None, console: Console) -> Sandbox:
     running = sandbox.find(home)
     network = _plan(running, nodes)
     fingerprint = _fingerprint(home, table, network)
-    if running and (running.fingerprint != fingerprint or running.nodes != network.node_count):
-        console.print("the running testbed was made from other files or with other nodes: it is made anew")
-        sandbox.end(home)
-        running = None
-    if running is None:
-        # What runs has shown that the machine can; asking again would only find the testbed itself.
-        preflight.require(home, network, table, needs_build=build.expected_seconds(home, table) > 0, running=False)
-        build.prepare(home, table, network, console)
-        registry.fill(home)
-        running = sandbox.start(home, network, fingerprint)
+    if running is None or running.fingerprint != fingerprint or running.nodes != network.node_count:
+        running = _anew(home, table, network, fingerprint, console, replaces=running)
     sandbox.connect(running)
     supervisor = Supervisor(home.control)
     supervisor.repair()
-    _wait(home, supervisor, console)
+    _wait(home, network, supervisor, console)
     return running
+
+
+def _anew(
+    home: Home, table: catalog.Catalog, network: Network, fingerprint: str, console: Console, *, replaces: Sandbox | None
+) -> Sandbox:
+    """Check the machine, make what is missing, and start; only then does another testbed end."""
+    needs_build = build.needs_build(home, table)
+    for warning in preflight.require(home, network, table, needs_build=needs_build, running=replaces is not None):
+        console.print(f"warning: {warning}", markup=False)
+    build.prepare(home, table, network, console)
+    if replaces:
+        console.print("the running testbed was made from other files or with other nodes: it is made anew")
+        sandbox.end(home)
+    registry.fill(home)
+    return sandbox.start(home, network, fingerprint)
 
 
 def _fingerprint(home: Home, table: catalog.Catalog, network: Network) -> str:
@@ -70,7 +79,7 @@ def _plan(running: Sandbox | None, nodes: int | None) -> Network:
     return Network.plan(nodes or DEFAULT_NODES)
 
 
-def _wait(home: Home, supervisor: Supervisor, console: Console) -> None:
+def _wait(home: Home, network: Network, supervisor: Supervisor, console: Console) -> None:
     """Wait until all is ready, with a line for each that becomes so."""
     begin = time.monotonic()
     told: set[str] = set()
@@ -89,22 +98,21 @@ def _wait(home: Home, supervisor: Supervisor, console: Console) -> None:
             spinner.update(f"{len(ready)} of {len(rows)} ready, next: {_next(rows)}")
             time.sleep(POLL_S)
             rows = supervisor.status()
-    raise _failure(home, rows)
+    raise _failure(home, network, rows)
 
 
 def _next(rows: Sequence[Status]) -> str:
     return ", ".join(row.name for row in rows if row.state not in (State.READY, State.WAITING))[:80]
 
 
-def _failure(home: Home, rows: Sequence[Status]) -> StartError:
+def _failure(home: Home, network: Network, rows: Sequence[Status]) -> StartError:
     guilty = [row for row in rows if row.state not in (State.READY, State.WAITING)]
     found = []
     for row in guilty:
         found.append(f"{row.name} is {row.state}, started again {row.restarts} times: {row.detail or 'no answer yet'}")
-        log = home.logs / f"{row.name}.log"
-        if log.exists():
-            last = log.read_text(encoding="utf-8", errors="replace").splitlines()[-LAST_LINES:]
-            found += [f"  | {line}" for line in last]
+        command = logs.command(home, network, row.name, lines=LAST_LINES, follow=False)
+        said = subprocess.run(command, text=True, capture_output=True, timeout=LOGS_TIMEOUT_S, check=False)
+        found += [f"  | {line}" for line in (said.stdout or said.stderr).splitlines()[-LAST_LINES:]]
     names = ", ".join(row.name for row in guilty)
     return StartError(
         f"{names}: not ready after {PATIENCE_S:g} s; {len(rows) - len(guilty)} others are ready or wait",

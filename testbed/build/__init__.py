@@ -70,6 +70,15 @@ def fingerprint(home: Home, catalog: Catalog, network: Network) -> str:
     )
 
 
+def needs_build(home: Home, catalog: Catalog) -> bool:
+    """Say whether programs or images are still to be made: then Go and more disk are needed.
+
+    :param home: the folders.
+    :param catalog: the table.
+    """
+    return bool(go.unbuilt(home, catalog)) or not images.is_built(home, catalog)
+
+
 def expected_seconds(home: Home, catalog: Catalog) -> float:
     """Return what :func:`prepare` will take, from what it took before on this machine, or from a table.
 

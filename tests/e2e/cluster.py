@@ -95,6 +95,12 @@ def web(host: str) -> httpx.Client:
     )
 
 
+def visit(host: str, path: str = "/") -> httpx.Response:
+    """Open one page as a user with a new connection."""
+    with web(host) as client:
+        return client.get(path)
+
+
 class _Named(httpx.HTTPTransport):
     """Sends the host's name in the handshake, so that the certificate is checked against it and not the address."""
 

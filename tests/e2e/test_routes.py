@@ -7,7 +7,7 @@ from collections import Counter
 import httpx
 import pytest
 
-from tests.e2e.cluster import HOME, apply, eventually, network, pods, service, web, weighted_route, workload
+from tests.e2e.cluster import HOME, apply, eventually, network, pods, service, visit, web, weighted_route, workload
 
 
 @pytest.fixture(scope="module")
@@ -22,12 +22,12 @@ def two_versions(image: str, namespace: str) -> str:
         *weighted_route("app", "shares", {"stable": 90, "canary": 10}),
     )
     eventually("both versions ready", lambda: all(pods(namespace, app=app) for app in ("stable", "canary")), within_s=30)
-    eventually("the route", lambda: web("shares").get("/").status_code == 200, within_s=10)
+    eventually("the route", lambda: visit("shares").status_code == 200, within_s=10)
     return namespace
 
 
 def test_https_is_trusted_with_the_testbeds_ca_and_only_with_it(two_versions: str) -> None:
-    assert web("shares").get("/").status_code == 200
+    assert visit("shares").status_code == 200
     with pytest.raises(httpx.ConnectError, match="certificate verify failed"):
         httpx.get(f"https://{network().ingress}/", trust_env=False)
     assert HOME.ca.read_text(encoding="ascii").startswith("-----BEGIN CERTIFICATE-----")
