@@ -1,0 +1,1 @@
+"""Hive small-file platform: finds small files in Hive tables and merges them safely."""

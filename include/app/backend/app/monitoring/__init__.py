@@ -1,0 +1,1 @@
+"""What the platform tells the outside about itself: metrics and errors."""
