@@ -1,0 +1,1 @@
+"""Scanning: which tables and partitions hold how many small files."""

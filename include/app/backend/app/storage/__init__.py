@@ -1,0 +1,1 @@
+"""File trees, wherever they live: local disk or WebHDFS, with timeouts."""
