@@ -1,0 +1,1 @@
+"""Celery: the tasks, their payloads, the worker and the beat."""
