@@ -67,9 +67,7 @@ class Addon:
     :param waits_for: the ready events of those that it comes after, by name.
     """
 
-    def __init__(
-        self, place: Place, manifest: Path, waits_for: Mapping[str, asyncio.Event], doctor: Doctor
-    ) -> None:
+    def __init__(self, place: Place, manifest: Path, waits_for: Mapping[str, asyncio.Event], doctor: Doctor) -> None:
         self.place = place
         self.ready = asyncio.Event()
         component = place.component

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from functools import cached_property
-from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from testbed.errors import UsageError
 from testbed.home import SOURCE
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 TABLE = SOURCE / "components.yaml"
 
@@ -35,8 +37,7 @@ class GoProgram(Entry):
     @property
     def binary(self) -> str:
         """The name that ``go install`` gives the program: the last part of its path that is no version."""
-        last = [part for part in self.package.split("/") if not (part[0] == "v" and part[1:].isdigit())][-1]
-        return last
+        return [part for part in self.package.split("/") if not (part[0] == "v" and part[1:].isdigit())][-1]
 
 
 class DebianPackage(Entry):

@@ -41,7 +41,8 @@ out = Console(highlight=False, soft_wrap=True, width=WIDE)
 err = Console(stderr=True, highlight=False, soft_wrap=True)
 
 Nodes = Annotated[
-    int | None, typer.Option("--nodes", help="How many nodes, 1 to 9. [default: 3, or what runs]", show_default=False)
+    int | None,
+    typer.Option("--nodes", help="How many nodes, 1 to 9. [default: 3, or what runs]", show_default=False),
 ]
 Name = Annotated[str, typer.Argument(help="A component or a node, as `status` names it.")]
 
@@ -52,7 +53,7 @@ def up(nodes: Nodes = None) -> None:
     if context := _existing():
         err.print(f"SLIPWAY_KUBECONTEXT={context}: an existing cluster is used, nothing is started")
         raise typer.Exit(_check_existing(context))
-    from testbed import start  # noqa: PLC0415 - `status` and `logs` should not pay for what `up` needs
+    from testbed import start
 
     begin = time.monotonic()
     sandbox = start.up(Home.default(), nodes, err)
@@ -65,7 +66,7 @@ def down() -> None:
     if context := _existing():
         err.print(f"SLIPWAY_KUBECONTEXT={context}: an existing cluster is used, nothing is ended")
         return
-    from testbed import sandbox  # noqa: PLC0415
+    from testbed import sandbox
 
     begin = time.monotonic()
     there = sandbox.find(Home.default()) is not None
@@ -113,16 +114,18 @@ def logs(
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on until interrupted.")] = False,
 ) -> None:
     """Print what a component says: a process, every process of that name, `supervisor`, or an add-on's pods."""
-    from testbed import logs as reader  # noqa: PLC0415
+    from testbed import logs as reader
 
     command = reader.command(Home.default(), _running().network, name, lines=lines, follow=follow)
-    os.execvp(command[0], command)
+    os.execvp(command[0], command)  # noqa: S606 - becomes tail or kubectl, so that Ctrl-C reaches it
 
 
 @app.command()
-def push(image: Annotated[str, typer.Argument(help="An image of buildah, podman or docker, or oci:DIR, FILE.tar.")]) -> None:
+def push(
+    image: Annotated[str, typer.Argument(help="An image of buildah, podman or docker, or oci:DIR, FILE.tar.")],
+) -> None:
     """Push an image to the testbed's registry, and print its name by digest: what a pod should use."""
-    from testbed.build.push import push as deliver  # noqa: PLC0415
+    from testbed.build.push import push as deliver
 
     print(deliver(image, _running().network))
 
@@ -154,7 +157,7 @@ def _existing() -> str | None:
 
 
 def _check_existing(context: str) -> int:
-    from testbed import existing  # noqa: PLC0415
+    from testbed import existing
 
     rows = existing.check(context)
     out.print(report.needs(rows))
@@ -162,7 +165,7 @@ def _check_existing(context: str) -> int:
 
 
 def _running() -> Sandbox:
-    from testbed import sandbox  # noqa: PLC0415
+    from testbed import sandbox
 
     found = sandbox.find(Home.default())
     if found is None:
@@ -171,7 +174,7 @@ def _running() -> Sandbox:
 
 
 def _supervisor() -> Supervisor:
-    from testbed.control import Supervisor  # noqa: PLC0415
+    from testbed.control import Supervisor
 
     _running()
     return Supervisor(Home.default().control)

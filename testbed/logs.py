@@ -40,5 +40,16 @@ def _of_pods(
 ) -> list[str]:
     rendered = manifests.place(home, table, network, component).read_text(encoding="utf-8")
     workload = next(item for item in find_workloads(rendered, component) if item.namespace)
-    command = [str(home.bin / "kubectl"), f"--kubeconfig={home.kubeconfig}", f"--namespace={workload.namespace}", "logs"]
-    return [*command, f"{workload.kind.lower()}/{workload.name}", "--all-containers", f"--tail={lines}", *(["--follow"] if follow else [])]
+    command = [
+        str(home.bin / "kubectl"),
+        f"--kubeconfig={home.kubeconfig}",
+        f"--namespace={workload.namespace}",
+        "logs",
+    ]
+    return [
+        *command,
+        f"{workload.kind.lower()}/{workload.name}",
+        "--all-containers",
+        f"--tail={lines}",
+        *(["--follow"] if follow else []),
+    ]

@@ -51,15 +51,17 @@ class Network:
             chosen = IPv4Network(text)
         except ValueError as error:
             raise UsageError(
-                "SLIPWAY_TESTBED_RANGE is not an IPv4 network", found=str(error), do="set it like 10.201.0.0/16"
+                "SLIPWAY_TESTBED_RANGE is not an IPv4 network",
+                found=str(error),
+                do="set it like 10.201.0.0/16",
             ) from error
         if chosen.prefixlen != 16:
-            raise UsageError(
-                "SLIPWAY_TESTBED_RANGE has the wrong size", found=text, do="set a /16, like 10.201.0.0/16"
-            )
+            raise UsageError("SLIPWAY_TESTBED_RANGE has the wrong size", found=text, do="set a /16, like 10.201.0.0/16")
         if not 1 <= node_count <= MAX_NODES:
             raise UsageError(
-                f"a testbed has 1 to {MAX_NODES} nodes", found=f"--nodes {node_count}", do="--nodes 3 is the default"
+                f"a testbed has 1 to {MAX_NODES} nodes",
+                found=f"--nodes {node_count}",
+                do="--nodes 3 is the default",
             )
         return cls(chosen, node_count)
 

@@ -73,9 +73,7 @@ def _ip(*commands: str, namespace: str | None = None) -> None:
 
 
 def _run(command: list[str], text: str = "") -> None:
-    done = subprocess.run(
-        command, input=text, text=True, capture_output=True, timeout=COMMAND_TIMEOUT_S, check=False
-    )
+    done = subprocess.run(command, input=text, text=True, capture_output=True, timeout=COMMAND_TIMEOUT_S, check=False)
     if done.returncode:
         raise StartError(
             f"the testbed's network could not be made: {' '.join(command)}", found=done.stderr.strip() or text

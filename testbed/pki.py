@@ -1,6 +1,6 @@
 """The testbed's own certificate authority: for the API server, its clients, the kubelets and https through the ingress.
 
-Keys are ECDSA P-256, which are made in a moment. What is there already is kept, so a repaired testbed keeps its clients.
+Keys are ECDSA P-256, made in a moment. What is there already is kept, so a repaired testbed keeps its clients.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ import ipaddress
 import os
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import yaml
@@ -21,6 +20,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from pathlib import Path
 
 LIFETIME = timedelta(days=365)
 BACKDATED = timedelta(minutes=5)
@@ -80,7 +80,8 @@ class Authority:
             + [x509.NameAttribute(NameOID.COMMON_NAME, common_name[:64])]
         )
         builder = _builder(subject, authority.subject, key.public_key()).add_extension(
-            x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CLIENT_AUTH, ExtendedKeyUsageOID.SERVER_AUTH]), critical=False
+            x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CLIENT_AUTH, ExtendedKeyUsageOID.SERVER_AUTH]),
+            critical=False,
         )
         alternatives = [_alternative(name) for name in names]
         if alternatives:
@@ -101,9 +102,7 @@ def ensure_key_pair(stem: Path) -> None:
     _write(stem.with_name(f"{stem.name}.key"), _private(key))
     _write(
         public,
-        key.public_key().public_bytes(
-            serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
-        ),
+        key.public_key().public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo),
     )
 
 
@@ -121,7 +120,10 @@ def write_kubeconfig(path: Path, *, server: str, ca: Path, certificate: Path, ke
         "kind": "Config",
         "current-context": "slipway-testbed",
         "clusters": [
-            {"name": "slipway-testbed", "cluster": {"server": server, "certificate-authority-data": inline(ca)}}
+            {
+                "name": "slipway-testbed",
+                "cluster": {"server": server, "certificate-authority-data": inline(ca)},
+            }
         ],
         "users": [
             {
@@ -129,9 +131,7 @@ def write_kubeconfig(path: Path, *, server: str, ca: Path, certificate: Path, ke
                 "user": {"client-certificate-data": inline(certificate), "client-key-data": inline(key)},
             }
         ],
-        "contexts": [
-            {"name": "slipway-testbed", "context": {"cluster": "slipway-testbed", "user": "slipway-testbed"}}
-        ],
+        "contexts": [{"name": "slipway-testbed", "context": {"cluster": "slipway-testbed", "user": "slipway-testbed"}}],
     }
     _write(path, yaml.safe_dump(document, sort_keys=False).encode())
 

@@ -136,7 +136,7 @@ class Process:
     async def _prepare(self) -> None:
         place = self.place
         for step in place.component.prepare:
-            if os.path.exists(place.render(step.unless)):  # noqa: ASYNC240, PTH110 - a stat of a local file
+            if os.path.exists(place.render(step.unless)):  # noqa: PTH110 - a stat of a local file
                 continue
             child = await self._spawn(place.render_all(step.run))
             if code := await child.wait():

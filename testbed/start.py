@@ -53,7 +53,13 @@ def up(home: Home, nodes: int | None, console: Console) -> Sandbox:
 
 
 def _anew(
-    home: Home, table: catalog.Catalog, network: Network, fingerprint: str, console: Console, *, replaces: Sandbox | None
+    home: Home,
+    table: catalog.Catalog,
+    network: Network,
+    fingerprint: str,
+    console: Console,
+    *,
+    replaces: Sandbox | None,
 ) -> Sandbox:
     """Check the machine, make what is missing, and start; only then does another testbed end."""
     needs_build = build.needs_build(home, table)

@@ -123,7 +123,7 @@ class Testbed:
 async def reap() -> None:
     """Bury the orphans that the kernel gives to PID 1: dead shims and the like; until cancelled.
 
-    Children of our own are buried by asyncio at once. So only what was dead at the sweep before as well is ours to bury:
+    asyncio buries children of our own at once. So only what was dead at the sweep before as well is left to bury here:
     no race, and no list of our own children to keep.
     """
     before: set[int] = set()

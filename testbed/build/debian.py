@@ -16,9 +16,7 @@ if TYPE_CHECKING:
     from testbed.build.process import Finished
 
 POLICY = Path("/usr/sbin/policy-rc.d")
-POLICY_TEXT = (
-    "#!/bin/sh\n# Placed for one installation by slipway's testbed: no service is to be started.\nexit 101\n"
-)
+POLICY_TEXT = "#!/bin/sh\n# Placed for one installation by slipway's testbed: no service is to be started.\nexit 101\n"
 CLUSTER = Path("/etc/postgresql-common/createcluster.conf")
 QUERY_LIMIT = 30.0
 UPDATE_LIMIT = 300.0

@@ -61,23 +61,17 @@ def make(recipe: Path, tar: Path) -> None:
         command,
         what=what,
         timeout=MAKE_LIMIT,
-        advise=lambda _: (
-            "look whether apt-get update works on this machine, and at the packages in root.yaml"
-        ),
+        advise=lambda _: "look whether apt-get update works on this machine, and at the packages in root.yaml",
     )
 
 
 def _sources(suite: str, what: str) -> list[str]:
     """Return the suite's lines for sources.list, with updates and security where the machine has them."""
     fields = "$(ORIGIN)|$(CODENAME)|$(SITE)|$(RELEASE)|$(COMPONENT)"
-    output = run(
-        ("apt-get", "indextargets", "--format", fields, "Created-By: Packages"), what=what, timeout=LIST_LIMIT
-    )
+    output = run(("apt-get", "indextargets", "--format", fields, "Created-By: Packages"), what=what, timeout=LIST_LIMIT)
     found = [line.split("|") for line in output.splitlines()]
     sites = [
-        (site, release)
-        for origin, _, site, release, component in found
-        if (origin, component) == ("Debian", "main")
+        (site, release) for origin, _, site, release, component in found if (origin, component) == ("Debian", "main")
     ]
     lines = [f"deb {site} {release} main" for site, release in sites if release.split("-")[0] == suite]
     if not lines and sites:  # a machine of another release: the mirror has ours too

@@ -29,10 +29,7 @@ def digest_of(files: Iterable[Path], below: Path) -> str:
     :param below: the folder that their names are relative to, so that a moved checkout changes nothing.
     """
     return digest(
-        *(
-            (str(file.relative_to(below)), hashlib.sha256(file.read_bytes()).hexdigest())
-            for file in sorted(files)
-        )
+        *((str(file.relative_to(below)), hashlib.sha256(file.read_bytes()).hexdigest()) for file in sorted(files))
     )
 
 

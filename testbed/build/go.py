@@ -163,9 +163,7 @@ def module_dir(go_module: str, module_path: str) -> Path:
     if not found or not Path(found).is_dir():
         fetch = ("go", "mod", "download", module_path)
         run(fetch, what=what, timeout=QUERY_LIMIT, env=environment(), cwd=where, advise=advise)
-        found = run(
-            query, what=what, timeout=QUERY_LIMIT, env=environment(), cwd=where, advise=advise
-        ).strip()
+        found = run(query, what=what, timeout=QUERY_LIMIT, env=environment(), cwd=where, advise=advise).strip()
     return Path(found)
 
 

@@ -42,9 +42,7 @@ def planned(catalog: Catalog) -> list[Planned]:
     :param catalog: the table.
     """
     return [
-        Planned(item, item.image, registry_name(item.image.name))
-        for item in catalog.images
-        if item.image is not None
+        Planned(item, item.image, registry_name(item.image.name)) for item in catalog.images if item.image is not None
     ]
 
 
@@ -83,9 +81,7 @@ def expected_seconds(home: Home, catalog: Catalog) -> float:
     known = files.read_json(home.registry / MARKER).get("images", {})
     remembered = times(home, catalog)
     # A program may be unbuilt yet, so the table's order of things is asked for and not its hash.
-    return sum(
-        remembered.expected(item.component.name) for item in planned(catalog) if str(item.name) not in known
-    )
+    return sum(remembered.expected(item.component.name) for item in planned(catalog) if str(item.name) not in known)
 
 
 def times(home: Home, catalog: Catalog) -> Times:

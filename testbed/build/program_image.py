@@ -82,6 +82,4 @@ def _passwd(user: str) -> str:
     known = {"0": "root", "65534": "nobody"}
     uid = user.partition(":")[0]
     names = {**known, uid: known.get(uid, "app")}
-    return "".join(
-        f"{name}:x:{number}:{number}:{name}:/tmp:/sbin/nologin\n" for number, name in names.items()
-    )
+    return "".join(f"{name}:x:{number}:{number}:{name}:/tmp:/sbin/nologin\n" for number, name in names.items())

@@ -82,9 +82,7 @@ class Progress:
             line.append(f"  {self._now}", style="cyan")
             line.append(f" {clock(passed)} of about {clock(self._expected[self._now])}")
         left = self._left() - min(passed, self._expected.get(self._now, 0))
-        line.append(
-            f"  {clock(time.monotonic() - self._begin)} so far, about {clock(left)} left", style="dim"
-        )
+        line.append(f"  {clock(time.monotonic() - self._begin)} so far, about {clock(left)} left", style="dim")
         return line
 
     @contextlib.contextmanager

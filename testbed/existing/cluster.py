@@ -33,9 +33,7 @@ def unreadable(kubectl: Kubectl) -> Row:
     """Say that no more can be seen."""
     kinds = "nodes,deployments.apps,daemonsets.apps,statefulsets.apps,apiservices.apiregistration.k8s.io"
     role = kubectl.command(f"create clusterrole slipway-status --verb=get,list --resource={kinds}")
-    binding = kubectl.command(
-        "create clusterrolebinding slipway-status --clusterrole=slipway-status --user=YOU"
-    )
+    binding = kubectl.command("create clusterrolebinding slipway-status --clusterrole=slipway-status --user=YOU")
     return warning(
         "to read nodes, deployments, daemonsets and statefulsets",
         "refused: whether Argo Rollouts, Traefik, Prometheus and the rest are there cannot be seen",
@@ -85,9 +83,7 @@ def metrics(kubectl: Kubectl, items: Sequence[dict[str, Any]]) -> Row:
     install = kubectl.command("apply --filename", METRICS_SERVER)
     if any(str(item["spec"].get("providerID", "")).startswith("kind:") for item in items):
         # kind's kubelets have certificates that no authority of the cluster signed.
-        patch = (
-            '[{"op":"add","path":"/spec/template/spec/containers/0/args/-","value":"--kubelet-insecure-tls"}]'
-        )
+        patch = '[{"op":"add","path":"/spec/template/spec/containers/0/args/-","value":"--kubelet-insecure-tls"}]'
         command = f"--namespace kube-system patch deployment metrics-server --type=json --patch='{patch}'"
         install += "\n" + kubectl.command(command)
     return missing(need, "none", install)

@@ -26,9 +26,7 @@ def check(kubectl: Kubectl, workloads: Sequence[Workload]) -> Iterator[Row]:
     yield _operator(kubectl, workloads, install)
     found = kubectl.items("prometheuses.monitoring.coreos.com", "--all-namespaces")
     if found is None:
-        yield warning(
-            "a Prometheus", "reading prometheuses is refused", "let somebody with the rights call status"
-        )
+        yield warning("a Prometheus", "reading prometheuses is refused", "let somebody with the rights call status")
     else:
         yield from _prometheus(kubectl, found, install)
 

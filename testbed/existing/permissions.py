@@ -59,19 +59,13 @@ def check(kubectl: Kubectl, namespace: str) -> list[Row]:
     ]
     answers = kubectl.review(questions)
     user = next((_user(item) for item in answers if item["kind"] == "SelfSubjectReview"), "YOU")
-    allowed = {
-        _key(item): item["status"]["allowed"] for item in answers if item["kind"] != "SelfSubjectReview"
-    }
+    allowed = {_key(item): item["status"]["allowed"] for item in answers if item["kind"] != "SelfSubjectReview"}
     return [_row(kubectl, right, namespace, user, allowed) for right in RIGHTS]
 
 
-def _row(
-    kubectl: Kubectl, right: Right, namespace: str, user: str, allowed: dict[tuple[str, ...], bool]
-) -> Row:
+def _row(kubectl: Kubectl, right: Right, namespace: str, user: str, allowed: dict[tuple[str, ...], bool]) -> Row:
     need = f"permission to {right.purpose}: {', '.join(right.verbs)} {right.name}"
-    verdicts = {
-        verb: allowed.get((right.group, right.resource, right.subresource, verb)) for verb in right.verbs
-    }
+    verdicts = {verb: allowed.get((right.group, right.resource, right.subresource, verb)) for verb in right.verbs}
     denied = [verb for verb, verdict in verdicts.items() if verdict is False]
     command = (
         f"create role {right.role} --verb={','.join(right.verbs)} --resource={right.name}",

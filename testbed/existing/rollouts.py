@@ -38,9 +38,7 @@ def check(kubectl: Kubectl, workloads: Sequence[Workload]) -> Iterator[Row]:
     if group == GROUP:
         yield ok(need, workload.title)
     else:
-        found = (
-            f"{group or 'not set'}: no weight would reach a Traefik 3, whose API group it does not look for"
-        )
+        found = f"{group or 'not set'}: no weight would reach a Traefik 3, whose API group it does not look for"
         yield missing(need, found, workload.patch(kubectl, container, *FLAGS))
 
 

@@ -88,9 +88,7 @@ class Workload:
             namespace=metadata["namespace"],
             name=metadata["name"],
             available=ready > 0,
-            containers=tuple(
-                _container(index, spec) for index, spec in enumerate(template["spec"]["containers"])
-            ),
+            containers=tuple(_container(index, spec) for index, spec in enumerate(template["spec"]["containers"])),
             labels={**template.get("metadata", {}).get("labels", {}), **metadata.get("labels", {})},
             release=metadata.get("annotations", {}).get("meta.helm.sh/release-name", ""),
         )

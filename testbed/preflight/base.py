@@ -153,9 +153,7 @@ def open_files(machine: Machine, _: Plan) -> Iterator[Finding]:
         yield Finding(
             f"too few open files are allowed: {OPEN_FILES} are needed",
             found=f"ulimit -n says {soft}, the hard limit is {hard if hard >= 0 else 'none'}",
-            do=f"ulimit -n {OPEN_FILES}"
-            if may
-            else "raise nofile in /etc/security/limits.conf, then log in again",
+            do=f"ulimit -n {OPEN_FILES}" if may else "raise nofile in /etc/security/limits.conf, then log in again",
         )
 
 

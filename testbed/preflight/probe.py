@@ -54,9 +54,7 @@ def _run(place: Path) -> dict[str, str]:
     command += ["--propagation", "private", "--", "sh", "-c", STEPS, "sh", str(place)]
     environment = {**os.environ, "LC_ALL": "C", "PATH": f"/usr/sbin:/sbin:{os.environ.get('PATH', '')}"}
     try:
-        done = subprocess.run(
-            command, capture_output=True, text=True, timeout=TIMEOUT_S, check=False, env=environment
-        )
+        done = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT_S, check=False, env=environment)
     except FileNotFoundError:
         return {UNSHARE: "the program unshare is not installed"}
     except subprocess.TimeoutExpired:

@@ -87,9 +87,7 @@ def needed_go(modules: Path) -> tuple[int, ...]:
 
     :param modules: the folder with one folder a module.
     """
-    lines = [
-        line for file in modules.glob("*/go.mod") for line in file.read_text(encoding="utf-8").splitlines()
-    ]
+    lines = [line for file in modules.glob("*/go.mod") for line in file.read_text(encoding="utf-8").splitlines()]
     return max(parse_version(line) for line in lines if line.startswith("go "))
 
 

@@ -70,9 +70,7 @@ def parse_robots(robots: Sequence[str], keywords: Sequence[str]) -> dict[str, di
     for option in keywords:
         token, word = _pair(option, "--keyword TOKEN=WORD")
         if token not in words or not word:
-            raise UsageError(
-                "A keyword needs a word, and a robot that is there.", do=f"add --robot {token}=SECRET"
-            )
+            raise UsageError("A keyword needs a word, and a robot that is there.", do=f"add --robot {token}=SECRET")
         words[token].append(word)
     return {token: dingtalk.Robot(secret, tuple(words[token])) for token, secret in secrets.items()}
 
@@ -131,18 +129,12 @@ async def serve(
 
 def main(
     host: Annotated[str, typer.Option(help="The address to listen on.")] = "127.0.0.1",
-    chat_port: Annotated[
-        int, typer.Option(help="DingTalk, Slack, the API and the page; 0 takes a free one.")
-    ] = 8080,
+    chat_port: Annotated[int, typer.Option(help="DingTalk, Slack, the API and the page; 0 takes a free one.")] = 8080,
     smtp_port: Annotated[int, typer.Option(help="The mail server; 0 takes a free one.")] = 1025,
-    state: Annotated[Path, typer.Option(help="The folder that keeps the messages over a restart.")] = Path(
-        "sinks"
-    ),
+    state: Annotated[Path, typer.Option(help="The folder that keeps the messages over a restart.")] = Path("sinks"),
     robot: Annotated[
         list[str] | None,
-        typer.Option(
-            help="A DingTalk robot as TOKEN=SECRET; an empty secret asks for no signature. Repeatable."
-        ),
+        typer.Option(help="A DingTalk robot as TOKEN=SECRET; an empty secret asks for no signature. Repeatable."),
     ] = None,
     keyword: Annotated[
         list[str] | None,
@@ -159,9 +151,7 @@ def main(
     """Read the options and serve."""
     try:
         robots = parse_robots(robot or ["testbed=SECtestbed"], keyword or [])
-        hooks = slack.Webhooks(
-            parse_webhooks(webhook or ["T0/B0/testbed"]), channel or ["#releases", "#alerts"]
-        )
+        hooks = slack.Webhooks(parse_webhooks(webhook or ["T0/B0/testbed"]), channel or ["#releases", "#alerts"])
         try:
             with closing(Store(state)) as store:
                 asyncio.run(
@@ -175,9 +165,7 @@ def main(
                     )
                 )
         except OSError as error:
-            raise StartError(
-                "The sinks cannot serve.", found=str(error), do="see --help for addresses"
-            ) from error
+            raise StartError("The sinks cannot serve.", found=str(error), do="see --help for addresses") from error
     except TestbedError as error:
         Console(stderr=True).print(str(error), markup=False, highlight=False, soft_wrap=True)
         raise typer.Exit(error.exit_code) from error

@@ -122,9 +122,7 @@ def _add_slack(app: FastAPI, reception: Reception, webhooks: slack.Webhooks) -> 
         body = await _body(request)
         kind = request.headers.get("content-type", "")
         if fault is not None and fault.status is not None:
-            answer = slack.Answer(
-                fault.status, fault.errmsg, retry_after_s=1 if fault.status == 429 else None
-            )
+            answer = slack.Answer(fault.status, fault.errmsg, retry_after_s=1 if fault.status == 429 else None)
         else:
             answer = webhooks.judge(slack.Request(team, service, token, kind, body), reception.clock())
         payload = slack.parse(kind, body)
@@ -207,8 +205,7 @@ def _add_page(app: FastAPI, reception: Reception) -> None:
             "next_id": store.next_id,
             "counts": store.counts(),
             "faults": {
-                channel: fault.model_dump(exclude_defaults=True)
-                for channel, fault in reception.faults.all().items()
+                channel: fault.model_dump(exclude_defaults=True) for channel, fault in reception.faults.all().items()
             },
         }
 

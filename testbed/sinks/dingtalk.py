@@ -110,9 +110,7 @@ def check_signature(secret: str, timestamp: str | None, signature: str | None, n
     if not re.fullmatch(r"[0-9]{1,16}", timestamp) or abs(now_s * 1000 - int(timestamp)) > CLOCK_TOLERANCE_MS:
         return BAD_TIMESTAMP
     expected = sign(secret, timestamp)
-    return (
-        OK if hmac.compare_digest(expected.encode(), signature.encode("utf-8", "surrogatepass")) else BAD_SIGN
-    )
+    return OK if hmac.compare_digest(expected.encode(), signature.encode("utf-8", "surrogatepass")) else BAD_SIGN
 
 
 def _is_text(value: object) -> bool:

@@ -64,11 +64,7 @@ def _parts(mail: EmailMessage) -> tuple[str, str, list[dict[str, Any]]]:
     for part in mail.walk():
         if part.is_multipart():
             continue
-        if (
-            part.get_content_maintype() == "text"
-            and part.get_content_subtype() in texts
-            and not _is_file(part)
-        ):
+        if part.get_content_maintype() == "text" and part.get_content_subtype() in texts and not _is_file(part):
             texts[part.get_content_subtype()].append(_decoded(part))
         else:
             size = len(_bytes(part))

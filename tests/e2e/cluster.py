@@ -47,7 +47,12 @@ def supervisor() -> Supervisor:
 
 def kubectl(*arguments: str, stdin: str | None = None, check: bool = True) -> str:
     """Run kubectl as the administrator."""
-    command = [str(HOME.bin / "kubectl"), f"--kubeconfig={HOME.kubeconfig}", "--request-timeout=20s", *arguments]
+    command = [
+        str(HOME.bin / "kubectl"),
+        f"--kubeconfig={HOME.kubeconfig}",
+        "--request-timeout=20s",
+        *arguments,
+    ]
     done = subprocess.run(command, input=stdin, text=True, capture_output=True, timeout=120, check=False)
     assert done.returncode == 0 or not check, f"kubectl {' '.join(arguments)}: {done.stderr}"
     return done.stdout
@@ -56,7 +61,9 @@ def kubectl(*arguments: str, stdin: str | None = None, check: bool = True) -> st
 def get(kind: str, name: str = "", *, namespace: str, **selector: str) -> Any:
     """Read an object, or a list by labels."""
     labels = [f"--selector={','.join(f'{key}={value}' for key, value in selector.items())}"] if selector else []
-    return json.loads(kubectl("get", kind, *([name] if name else []), f"--namespace={namespace}", "-o", "json", *labels))
+    return json.loads(
+        kubectl("get", kind, *([name] if name else []), f"--namespace={namespace}", "-o", "json", *labels)
+    )
 
 
 def apply(namespace: str, *objects: dict[str, Any]) -> None:
@@ -83,7 +90,7 @@ def eventually(what: str, look: Callable[[], Found | None], *, within_s: float, 
 
 
 def web(host: str) -> httpx.Client:
-    """Return a client that opens ``https://HOST.testbed.internal`` through the ingress and trusts the testbed's CA only."""
+    """Return a client for ``https://HOST.testbed.internal`` that enters by the ingress and trusts the testbed's CA only."""
     name = f"{host}.testbed.internal"
     return httpx.Client(
         base_url=f"https://{network().ingress}",

@@ -1,4 +1,4 @@
-"""Pods reach pods on other nodes, services, names, the API server and the company's servers; the machine reaches pods."""
+"""Pods reach pods on other nodes, services, names, the API server, the company's servers; the machine reaches pods."""
 
 from __future__ import annotations
 
@@ -21,7 +21,9 @@ def everywhere(image: str, namespace: str) -> dict[str, str]:
     apply(namespace, workload("DaemonSet", "app", image, replicas=None), service("app", "app"))
     want = network().node_count
     ready = eventually(
-        "a ready pod on each node", lambda: len(found := pods(namespace, app="app")) == want and found, within_s=30
+        "a ready pod on each node",
+        lambda: len(found := pods(namespace, app="app")) == want and found,
+        within_s=30,
     )
     return {pod["spec"]["nodeName"]: pod["status"]["podIP"] for pod in ready}
 
@@ -62,16 +64,17 @@ def test_every_pod_reaches_the_api_server(everywhere: dict[str, str], ask: Calla
 
 
 @pytest.mark.parametrize(
-    ("server", "port"), [("postgres", 5432), ("redis", 6379), ("mail", 1025), ("chat", 8080), ("registry", 5000)]
+    ("server", "port"),
+    [("postgres", 5432), ("redis", 6379), ("mail", 1025), ("chat", 8080), ("registry", 5000)],
 )
 def test_pods_reach_the_companys_servers(
     everywhere: dict[str, str], ask: Callable[[str, str, str], str], server: str, port: int
 ) -> None:
-    node = sorted(everywhere)[-1]
+    node = max(everywhere)
     assert ask(node, "lookup", f"name={server}.testbed.internal") == str(network().control)
     assert ask(node, "dial", f"address={server}.testbed.internal:{port}") == "connected"
 
 
 def test_a_web_name_leads_to_the_ingress(everywhere: dict[str, str], ask: Callable[[str, str, str], str]) -> None:
-    node = sorted(everywhere)[0]
+    node = min(everywhere)
     assert ask(node, "lookup", "name=hive.testbed.internal") == str(network().ingress)

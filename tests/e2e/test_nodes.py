@@ -22,7 +22,12 @@ def app(image: str, namespace: str) -> str:
     }
     gone = ("unreachable", "not-ready")
     tolerations = [
-        {"key": f"node.kubernetes.io/{why}", "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": 1}
+        {
+            "key": f"node.kubernetes.io/{why}",
+            "operator": "Exists",
+            "effect": "NoExecute",
+            "tolerationSeconds": 1,
+        }
         for why in gone
     ]
     budget = {
@@ -77,6 +82,8 @@ def test_a_dead_node_loses_its_pods_to_the_others_and_comes_back(app: str) -> No
     finally:
         supervisor().start(node)
     eventually("the node's return", lambda: is_node_ready(node), within_s=30)
-    eventually("all its processes", lambda: all(
-        row.state is State.READY for row in supervisor().status() if row.name.endswith(f"@{node}")
-    ), within_s=30)
+    eventually(
+        "all its processes",
+        lambda: all(row.state is State.READY for row in supervisor().status() if row.name.endswith(f"@{node}")),
+        within_s=30,
+    )

@@ -48,22 +48,28 @@ class Rollout:
             }
         }
         environment = {"VERSION": version}
-        rollout = workload(
-            "Rollout", "app", self.image, replicas=REPLICAS, strategy=strategy, environment=environment
-        )
+        rollout = workload("Rollout", "app", self.image, replicas=REPLICAS, strategy=strategy, environment=environment)
         apply(self.namespace, rollout)
 
     def patch(self, status: dict[str, Any]) -> None:
         body = str({"status": status}).replace("'", '"').replace("None", "null").replace("True", "true")
         kubectl(
-            "patch", "rollout", "app", f"--namespace={self.namespace}", "--subresource=status", "--type=merge", "-p", body
+            "patch",
+            "rollout",
+            "app",
+            f"--namespace={self.namespace}",
+            "--subresource=status",
+            "--type=merge",
+            "-p",
+            body,
         )
 
     @property
     def status(self) -> dict[str, Any]:
         found = get("rollout", "app", namespace=self.namespace)
-        fresh = found["status"].get("observedGeneration") == str(found["metadata"]["generation"])
-        return dict(found["status"]) if fresh else {}
+        status = found.get("status", {})
+        fresh = status.get("observedGeneration") == str(found["metadata"]["generation"])
+        return dict(status) if fresh else {}
 
     def holds_at(self, step: int) -> dict[str, Any]:
         def look() -> dict[str, Any] | None:

@@ -7,7 +7,18 @@ from collections import Counter
 import httpx
 import pytest
 
-from tests.e2e.cluster import HOME, apply, eventually, network, pods, service, visit, web, weighted_route, workload
+from tests.e2e.cluster import (
+    HOME,
+    apply,
+    eventually,
+    network,
+    pods,
+    service,
+    visit,
+    web,
+    weighted_route,
+    workload,
+)
 
 
 @pytest.fixture(scope="module")
@@ -21,7 +32,11 @@ def two_versions(image: str, namespace: str) -> str:
         service("canary", "canary"),
         *weighted_route("app", "shares", {"stable": 90, "canary": 10}),
     )
-    eventually("both versions ready", lambda: all(pods(namespace, app=app) for app in ("stable", "canary")), within_s=30)
+    eventually(
+        "both versions ready",
+        lambda: all(pods(namespace, app=app) for app in ("stable", "canary")),
+        within_s=30,
+    )
     eventually("the route", lambda: visit("shares").status_code == 200, within_s=10)
     return namespace
 

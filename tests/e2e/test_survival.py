@@ -30,7 +30,11 @@ def test_a_killed_process_comes_back(bed: None, component: catalog.Component) ->
 
 
 def test_everything_is_ready_after_that(bed: None) -> None:
-    eventually("every component ready", lambda: all(item.state is State.READY for item in supervisor().status()), within_s=60)
+    eventually(
+        "every component ready",
+        lambda: all(item.state is State.READY for item in supervisor().status()),
+        within_s=60,
+    )
 
 
 def test_up_repairs_a_testbed_whose_first_process_was_killed(bed: None) -> None:
@@ -75,5 +79,7 @@ def kill_inside(pid: int | None) -> None:
     assert running
     assert pid
     subprocess.run(
-        ["nsenter", f"--target={running.init}", "--pid", "--mount", "--", "kill", "-9", str(pid)], check=True, timeout=10
+        ["nsenter", f"--target={running.init}", "--pid", "--mount", "--", "kill", "-9", str(pid)],
+        check=True,
+        timeout=10,
     )
