@@ -202,7 +202,7 @@ def _link_exists() -> bool:
 
 
 def _cut_uplink() -> None:
-    """Remove the cable. The kernel does it with the namespace, too, but only when the last socket in there is closed."""
+    """Remove the cable. The kernel does it as well, but only when the last socket in the namespace is closed."""
     if _link_exists():
         _run(["ip", "link", "delete", UPLINK], check=False)
 

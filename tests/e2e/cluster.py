@@ -90,7 +90,7 @@ def eventually(what: str, look: Callable[[], Found | None], *, within_s: float, 
 
 
 def web(host: str) -> httpx.Client:
-    """Return a client for ``https://HOST.testbed.internal`` that enters by the ingress and trusts the testbed's CA only."""
+    """Return a client of ``https://HOST.testbed.internal`` that trusts the testbed's CA and nothing else."""
     name = f"{host}.testbed.internal"
     return httpx.Client(
         base_url=f"https://{network().ingress}",
