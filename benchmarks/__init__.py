@@ -1,0 +1,1 @@
+"""What is measured, with the limit beside each figure: ``python -m benchmarks.testbed --help``."""
