@@ -23,6 +23,7 @@ from benchmarks.figures import (
     table,
     written,
 )
+from testbed import sandbox
 from testbed.cgroups import Cgroups, Hierarchy
 from testbed.home import Home
 from testbed.sandbox import Sandbox
@@ -178,7 +179,7 @@ def test_the_testbed_is_left_as_it_was_even_after_a_failure(
 
     before = Sandbox(pid=1, started=0.0, nodes=nodes, range="10.200.0.0/16", fingerprint="") if nodes else None
     monkeypatch.setattr(bench, "call", pretend)
-    monkeypatch.setattr(bench.sandbox, "find", lambda _: before)
+    monkeypatch.setattr(sandbox, "find", lambda _: before)
     taken = bench.Bench(Home(Path("/none/cache"), Path("/none/state")))
     taken.everything(cold=False)
     assert commands[-2][3:] == last
