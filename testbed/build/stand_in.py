@@ -6,7 +6,7 @@ import shutil
 import time
 from typing import TYPE_CHECKING
 
-from testbed.build import debian_root, files
+from testbed.build import debian_root, files, program_image
 from testbed.build.process import call, run
 from testbed.errors import BuildError
 from testbed.home import SOURCE
@@ -116,13 +116,17 @@ def _build(image: Image, work: Path) -> str:
     debian_root.make(source / "root.yaml", context / "root.tar")
     sentence = f"This image stands in for {image.name}: slipway's testbed made it from Debian packages.\n"
     (context / MARK).write_text(sentence, encoding="utf-8")
-    # A store of its own: the images of the machine's user are neither used nor changed. vfs needs no mounts.
-    buildah = ("buildah", f"--root={work / 'store'}", f"--runroot={work / 'run'}", "--storage-driver=vfs")
+    shutil.copyfile(program_image.ca_bundle(), context / "ca-certificates.crt")
     what = f"the stand-in for {image.name} could not be built"
+    # A store of its own: the images of the machine's user are neither used nor changed. vfs needs no mounts.
+    store, run_store = work / "store", work / "run"
+    buildah = ("buildah", f"--root={store}", f"--runroot={run_store}", "--storage-driver=vfs")
     labels = ("--label=dev.slipway.stand-in=true", f"--label=dev.slipway.stand-in.for={image.name}")
     options = ("--isolation=chroot", "--layers=false", "--format=oci", "--pull-never", *labels)
-    tag = "localhost/stand-in"
+    tag = "localhost/stand-in:latest"
     run((*buildah, "build", *options, f"--tag={tag}", str(context)), what=what, timeout=BUILD_LIMIT)
     target = f"oci:{work / 'image'}"
-    run((*buildah, "push", "--quiet", "--disable-compression", tag, target), what=what, timeout=BUILD_LIMIT)
+    # With this option its layers stay uncompressed, as those of the programs: see oci.py.
+    copy = ("skopeo", "copy", "--quiet", "--dest-oci-accept-uncompressed-layers")
+    run((*copy, f"containers-storage:[vfs@{store}+{run_store}]{tag}", target), what=what, timeout=BUILD_LIMIT)
     return target
