@@ -80,8 +80,11 @@ def expected_seconds(home: Home, catalog: Catalog) -> float:
         return 0.0
     known = files.read_json(home.registry / MARKER).get("images", {})
     remembered = times(home, catalog)
-    # A program may be unbuilt yet, so the table's order of things is asked for and not its hash.
-    return sum(remembered.expected(item.component.name) for item in planned(catalog) if str(item.name) not in known)
+    return sum(
+        remembered.expected(item.component.name)
+        for item in planned(catalog)
+        if not _has_inputs(home, catalog, item) or known.get(str(item.name)) != _image_hash(home, catalog, item)
+    )
 
 
 def times(home: Home, catalog: Catalog) -> Times:
@@ -171,6 +174,10 @@ def _made_from(catalog: Catalog, item: Planned) -> str:
         found="neither a Go program as its source nor a containerfile",
         do="correct its entry in components.yaml",
     )
+
+
+def _has_inputs(home: Home, catalog: Catalog, item: Planned) -> bool:
+    return bool(item.image.containerfile) or go.program(home, catalog, item.component).is_file()
 
 
 def _image_hash(home: Home, catalog: Catalog, item: Planned) -> str:
