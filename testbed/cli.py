@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from testbed.control import Supervisor
     from testbed.sandbox import Sandbox
 
-HELP = """A real Kubernetes on this machine, without Docker.
+HELP = """\b
+A real Kubernetes on this machine, without Docker.
 
 The first `up` builds Kubernetes, containerd, Argo Rollouts, Traefik, Prometheus and more from their Go modules (about
 12 minutes on two cores) and keeps them in your cache; every later one takes seconds. All of it runs as one process tree

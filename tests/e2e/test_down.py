@@ -98,11 +98,11 @@ def _mounts() -> list[str]:
 
 
 def _commands() -> list[list[str]]:
-    """Return the commands of the testbed's processes: their program, or an argument, lies in one of its folders.
+    """Return the commands of the testbed's processes, which all name its state folder.
 
-    Other people's processes come and go on a machine; the testbed's are those that name it.
+    Other people's processes come and go on a machine. Those in pods name nothing, but sit in the cgroups.
     """
-    marks = (str(HOME.state), str(HOME.cache), "testbed.supervisor", "/slipway/node-")
+    marks = (str(HOME.state), "testbed.supervisor")
     found = []
     for process in psutil.process_iter(["cmdline", "exe"]):
         words = [*(process.info["cmdline"] or []), process.info["exe"] or ""]

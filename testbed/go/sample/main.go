@@ -1,4 +1,4 @@
-// Command app is the application of the end-to-end tests: it says which version it is, looks around from inside its
+// Command sample is the application of the end-to-end tests and of the demo: it says which version it is, looks around from inside its
 // pod for the tests, burns processor time when asked, and counts its requests for Prometheus.
 //
 // Version and failures come from the environment: VERSION, ERROR_RATE (0 to 1).

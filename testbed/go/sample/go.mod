@@ -1,0 +1,3 @@
+module slipway.dev/testbed/sample
+
+go 1.26

@@ -1,3 +1,0 @@
-module slipway.dev/tests/app
-
-go 1.26
