@@ -8,6 +8,9 @@ APPLICATION = "hive-platform"
 """Written into the database once, so that no process works on somebody else's."""
 
 
+API_PREFIX = "/api/v1"
+
+
 class Environment(StrEnum):
     """Where a process runs; production refuses what development forgives."""
 

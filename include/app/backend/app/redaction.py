@@ -12,17 +12,20 @@ if TYPE_CHECKING:
 
 MASK = "***"
 _MIN_SECRET = 4  # shorter values would blacken ordinary words
+_WORDS = r"password|passwd|pwd|secret|token|api[_-]?key|authorization|dsn|cookie"
 _PATTERNS = (
     (re.compile(r"(?i)([a-z][a-z0-9+.-]*://)[^/\s@'\"]*@"), rf"\1{MASK}@"),
     (
+        # Our own refusals read "APP_DATABASE_PASSWORD: the secret is missing", and must be readable.
         re.compile(
-            r"(?i)(['\"]?[\w-]*(?:password|passwd|pwd|secret|token|api[_-]?key|authorization|dsn|cookie)['\"]?"
+            r"(?i)(?<![\w-])(?!APP_[A-Z_]+: )"
+            rf"(['\"]?[\w-]*(?:{_WORDS})['\"]?"
             r"\s*[=:]\s*)((?:bearer|basic)\s+)?(\"[^\"]*\"|'[^']*'|[^\s,;&}\])]+)"
         ),
         rf"\1{MASK}",
     ),
 )
-_SECRET_KEY = re.compile(r"(?i)password|passwd|pwd|secret|token|api[_-]?key|authorization|cookie|dsn")
+_SECRET_KEY = re.compile(_WORDS, re.IGNORECASE)
 
 
 class Redactor:
@@ -47,9 +50,7 @@ class Redactor:
             return self.text(value)
         if isinstance(value, dict):
             return {
-                key: MASK
-                if isinstance(key, str) and _SECRET_KEY.search(key) and item is not None
-                else self.tree(item)
+                key: MASK if isinstance(key, str) and _SECRET_KEY.search(key) and item is not None else self.tree(item)
                 for key, item in value.items()
             }
         if isinstance(value, (list, tuple)):

@@ -53,8 +53,7 @@ def release_of(version: str) -> Release:
     fitting = [known for known in RELEASES if _number(known.version) <= wanted]
     if not fitting:
         raise ConfigurationError(
-            f"APP_VERSION: {version} is older than the first release\n"
-            f"  expected  {RELEASES[0].version} or newer"
+            f"APP_VERSION: {version} is older than the first release\n  expected  {RELEASES[0].version} or newer"
         )
     base = fitting[-1]
     return Release(version, base.schema_head, base.payload_schema, base.features)

@@ -58,7 +58,5 @@ def end(session: Session, task: ScanTask | MergeTask, status: TaskStatus, messag
 def note(session: Session, task: ScanTask | MergeTask, message: str) -> None:
     """Write a line into the task's log, and into the process's."""
     kind = _KIND[type(task)]
-    session.add(
-        TaskLog(task_kind=kind, task_id=task.id, logged_at=datetime.now(UTC), message=message[:_MAX_ERROR])
-    )
+    session.add(TaskLog(task_kind=kind, task_id=task.id, logged_at=datetime.now(UTC), message=message[:_MAX_ERROR]))
     logger.info(message, extra={"task_kind": kind, "task_id": task.id})

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager, suppress
 
 import anyio.to_thread
 from celery import Celery
-from fastapi import APIRouter, FastAPI, Request
+from fastapi import FastAPI, Request
 from fastapi.middleware.cors import CORSMiddleware
 from fastapi.responses import JSONResponse
 from prometheus_client import REGISTRY
@@ -23,13 +23,11 @@ from app.api.middleware import Faulty, Headed, Measured
 from app.db.engine import make_engine
 from app.monitoring import prometheus_metrics as metrics
 from app.monitoring.business import BusinessCollector, read_figures
-from app.names import Queue
+from app.names import API_PREFIX, Queue
 from app.readiness import Readiness, make_redis, reason_of
 from app.release import current_release
 from app.settings import Settings
 from app.worker.celery_app import make_celery
-
-API_PREFIX = "/api/v1"
 
 logger = logging.getLogger(__name__)
 
@@ -54,19 +52,13 @@ def create_app(settings: Settings, engine: Engine | None = None, celery: Celery 
         lifespan=_lifespan(settings, engine, broker),
     )
     app.state.context = Context(settings, release, engine, celery or make_celery(settings), readiness)
-    app.include_router(probes.router)
-    app.include_router(_api_router())
+    # Each router names its whole prefix: the series are labelled with the route as the router knows it.
+    for router in (probes.router, probes.version_router, clusters.router, tables.router, *tasks.routers):
+        app.include_router(router)
     app.add_exception_handler(OperationalError, _database_down)
     app.add_exception_handler(PoolTimeoutError, _database_down)
     _add_middleware(app, settings, readiness)
     return app
-
-
-def _api_router() -> APIRouter:
-    api = APIRouter(prefix=API_PREFIX)
-    for router in (clusters.router, tables.router, tasks.scans, tasks.merges, probes.version_router):
-        api.include_router(router)
-    return api
 
 
 def _add_middleware(app: FastAPI, settings: Settings, readiness: Readiness) -> None:

@@ -10,17 +10,16 @@ from app.api.context import After, Ctx, Db, Limit, get_or_404
 from app.api.schemas import ClusterIn, ClusterOut, Page
 from app.db.models import Cluster
 from app.errors import StorageRefusedError
+from app.names import API_PREFIX
 from app.storage.opening import check_root
 
-router = APIRouter(prefix="/clusters", tags=["clusters"])
+router = APIRouter(prefix=f"{API_PREFIX}/clusters", tags=["clusters"])
 
 
 @router.get("")
 def list_clusters(session: Db, after: After = 0, limit: Limit = 100) -> Page[ClusterOut]:
     """List the clusters by id."""
-    rows = list(
-        session.scalars(select(Cluster).where(Cluster.id > after).order_by(Cluster.id).limit(limit + 1))
-    )
+    rows = list(session.scalars(select(Cluster).where(Cluster.id > after).order_by(Cluster.id).limit(limit + 1)))
     more = len(rows) > limit
     items = [ClusterOut.model_validate(row) for row in rows[:limit]]
     return Page(items=items, next_after=items[-1].id if more else None)

@@ -6,6 +6,7 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
 from app.api.context import Ctx
 from app.api.schemas import VersionOut
+from app.names import API_PREFIX
 
 router = APIRouter()
 PROBE_PATHS = frozenset({"/health", "/ready", "/metrics"})
@@ -32,13 +33,11 @@ async def metrics() -> Response:
     return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
 
 
-version_router = APIRouter(tags=["version"])
+version_router = APIRouter(prefix=API_PREFIX, tags=["version"])
 
 
 @version_router.get("/version")
 async def version(context: Ctx) -> VersionOut:
     """Say which version answers, and what it can do."""
     release = context.release
-    return VersionOut(
-        version=release.version, features=sorted(release.features), schema_head=release.schema_head
-    )
+    return VersionOut(version=release.version, features=sorted(release.features), schema_head=release.schema_head)

@@ -17,9 +17,7 @@ def _one_folder(value: str) -> str:
 
 
 def _partition(value: str) -> str:
-    if value and not all(
-        is_partition_part(part) and not part.startswith((".", "_")) for part in value.split("/")
-    ):
+    if value and not all(is_partition_part(part) and not part.startswith((".", "_")) for part in value.split("/")):
         raise ValueError("column=value, joined by /, or nothing")
     return value
 

@@ -10,9 +10,9 @@ from sqlalchemy.orm import undefer_group
 from app.api.context import Ctx, Db, Limit, get_or_404
 from app.api.schemas import Page, PartitionOut, RatedTableOut, TableOut
 from app.db.models import RATIO_GROUP, Cluster, PartitionRecord, ScanRecord
-from app.names import Feature
+from app.names import API_PREFIX, Feature
 
-router = APIRouter(prefix="/tables", tags=["tables"])
+router = APIRouter(prefix=f"{API_PREFIX}/tables", tags=["tables"])
 
 
 class Order(StrEnum):

@@ -10,18 +10,17 @@ from sqlalchemy.orm import Session
 from app.api.context import After, Ctx, Db, Limit, get_or_404, newest_first
 from app.api.schemas import LogLine, MergeTaskIn, MergeTaskOut, Page, ScanTaskIn, ScanTaskOut
 from app.db.models import Cluster, MergeTask, ScanTask, TaskLog
-from app.names import OPEN_STATUSES, TaskKind, TaskName, TaskStatus
+from app.names import API_PREFIX, OPEN_STATUSES, TaskKind, TaskName, TaskStatus
 
-scans = APIRouter(prefix="/scan-tasks", tags=["scan tasks"])
-merges = APIRouter(prefix="/merge-tasks", tags=["merge tasks"])
+scans = APIRouter(prefix=f"{API_PREFIX}/scan-tasks", tags=["scan tasks"])
+merges = APIRouter(prefix=f"{API_PREFIX}/merge-tasks", tags=["merge tasks"])
+routers = (scans, merges)
 
 ClusterId = Annotated[int | None, Query(ge=1, le=2**62)]
 
 
 @scans.get("")
-def list_scans(
-    session: Db, after: After = 0, limit: Limit = 50, cluster_id: ClusterId = None
-) -> Page[ScanTaskOut]:
+def list_scans(session: Db, after: After = 0, limit: Limit = 50, cluster_id: ClusterId = None) -> Page[ScanTaskOut]:
     """List scans, the newest first."""
     rows, following = newest_first(session, ScanTask, after, limit, cluster_id)
     return Page(items=[ScanTaskOut.model_validate(row) for row in rows], next_after=following)
@@ -51,9 +50,7 @@ def ask_for_scan(session: Db, context: Ctx, body: ScanTaskIn) -> ScanTaskOut:
 
 
 @merges.get("")
-def list_merges(
-    session: Db, after: After = 0, limit: Limit = 50, cluster_id: ClusterId = None
-) -> Page[MergeTaskOut]:
+def list_merges(session: Db, after: After = 0, limit: Limit = 50, cluster_id: ClusterId = None) -> Page[MergeTaskOut]:
     """List merges, the newest first."""
     rows, following = newest_first(session, MergeTask, after, limit, cluster_id)
     return Page(items=[MergeTaskOut.model_validate(row) for row in rows], next_after=following)
@@ -77,12 +74,7 @@ def ask_for_merge(session: Db, context: Ctx, body: MergeTaskIn) -> MergeTaskOut:
     # The row of the cluster is locked, so that two requests at once do not make two merges of one partition.
     session.get(Cluster, body.cluster_id, with_for_update=True)
     get_or_404(session, Cluster, body.cluster_id)
-    wanted = (
-        select(MergeTask.id)
-        .filter_by(**body.model_dump())
-        .where(MergeTask.status.in_(OPEN_STATUSES))
-        .limit(1)
-    )
+    wanted = select(MergeTask.id).filter_by(**body.model_dump()).where(MergeTask.status.in_(OPEN_STATUSES)).limit(1)
     if (open_id := session.scalar(wanted)) is not None:
         raise HTTPException(409, f"merge task {open_id} of this partition is not finished")
     task = MergeTask(status=TaskStatus.PENDING, requested_at=datetime.now(UTC), **body.model_dump())
@@ -94,9 +86,6 @@ def ask_for_merge(session: Db, context: Ctx, body: MergeTaskIn) -> MergeTaskOut:
 
 def _log(session: Session, kind: TaskKind, task_id: int) -> list[LogLine]:
     query = (
-        select(TaskLog)
-        .where(TaskLog.task_kind == kind, TaskLog.task_id == task_id)
-        .order_by(TaskLog.id)
-        .limit(1000)
+        select(TaskLog).where(TaskLog.task_kind == kind, TaskLog.task_id == task_id).order_by(TaskLog.id).limit(1000)
     )
     return [LogLine.model_validate(row) for row in session.scalars(query)]

@@ -34,9 +34,7 @@ def backfill(op: Operations, statement: str, rows: int = BATCH_ROWS) -> None:
     """
     context = op.get_context()
     if context.as_sql:  # offline SQL is for linters and readers: one batch, and a comment
-        op.execute(
-            f"-- repeated by the migrator until it changes no row\n{statement.replace(':rows', str(rows))}"
-        )
+        op.execute(f"-- repeated by the migrator until it changes no row\n{statement.replace(':rows', str(rows))}")
         return
     with context.autocommit_block():
         connection = op.get_bind()

@@ -151,9 +151,7 @@ class Merge:
             check_start(source.path, stream.read(_MAGIC_BYTES))
 
     def _write(self, journal: Journal) -> Journal:
-        written = replace(
-            journal, outputs=tuple(self._write_output(journal, output) for output in journal.outputs)
-        )
+        written = replace(journal, outputs=tuple(self._write_output(journal, output) for output in journal.outputs))
         self._check_unchanged(journal)
         return self._save(replace(written, phase=Phase.SWAPPING))
 
@@ -232,9 +230,7 @@ class Merge:
 
 def unfinished_keys(tree: Tree, folder: str) -> list[str]:
     """List the merges that were begun in a partition and never finished, by key."""
-    return [
-        name.removeprefix(HIDDEN_PREFIX) for name in tree.folders_in(folder) if name.startswith(HIDDEN_PREFIX)
-    ]
+    return [name.removeprefix(HIDDEN_PREFIX) for name in tree.folders_in(folder) if name.startswith(HIDDEN_PREFIX)]
 
 
 def _result(journal: Journal) -> MergeResult:

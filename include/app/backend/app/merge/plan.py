@@ -95,12 +95,8 @@ def plan_outputs(
     :param entries: files directly in the partition.
     :return: outputs of two sources or more; a file that would stand alone stays as it is.
     """
-    own = (
-        f"merged-{key}-"  # made by an earlier run of this merge: to merge them again would reuse their names
-    )
-    small = sorted(
-        (entry for entry in entries if _is_candidate(entry, small_file_bytes, own)), key=lambda e: e.path
-    )
+    own = f"merged-{key}-"  # made by an earlier run of this merge: to merge them again would reuse their names
+    small = sorted((entry for entry in entries if _is_candidate(entry, small_file_bytes, own)), key=lambda e: e.path)
     groups: list[list[FileEntry]] = []
     room = 0
     for entry in small[:max_files]:
@@ -132,10 +128,7 @@ def load_journal(data: bytes) -> Journal:
         outputs = tuple(
             Output(
                 item["name"],
-                tuple(
-                    FileEntry(source["path"], source["size"], source["modified"])
-                    for source in item["sources"]
-                ),
+                tuple(FileEntry(source["path"], source["size"], source["modified"]) for source in item["sources"]),
                 item["rows"],
                 item["size"],
                 item["digest"],

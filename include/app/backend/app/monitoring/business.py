@@ -69,12 +69,8 @@ def read_figures(session: Session, queues: Mapping[Queue, int]) -> Figures:
         .join(ScanRecord, ScanRecord.scan_task_id == Cluster.last_scan_task_id)
         .group_by(Cluster.name, ScanRecord.database_name)
     )
-    finished = select(Cluster.name, ScanTask.finished_at).join(
-        ScanTask, ScanTask.id == Cluster.last_scan_task_id
-    )
-    oldest = session.scalar(
-        select(func.min(MergeTask.requested_at)).where(MergeTask.status == TaskStatus.PENDING)
-    )
+    finished = select(Cluster.name, ScanTask.finished_at).join(ScanTask, ScanTask.id == Cluster.last_scan_task_id)
+    oldest = session.scalar(select(func.min(MergeTask.requested_at)).where(MergeTask.status == TaskStatus.PENDING))
     return Figures(
         taken_at=time.time(),
         databases=tuple(

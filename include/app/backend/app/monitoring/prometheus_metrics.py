@@ -30,9 +30,7 @@ TASK_BUCKETS = buckets(0.01, 3600)
 
 # System (beside process_* and python_*, which the client library brings)
 BUILD_INFO = Gauge("app_build_info", "Always 1.", ["version", "component"], multiprocess_mode="max")
-DATABASE_UP = Gauge(
-    "app_database_up", "1 when the last look at the database succeeded.", multiprocess_mode="max"
-)
+DATABASE_UP = Gauge("app_database_up", "1 when the last look at the database succeeded.", multiprocess_mode="max")
 BROKER_UP = Gauge("app_broker_up", "1 when the last look at Redis succeeded.", multiprocess_mode="max")
 
 # Application
@@ -46,9 +44,7 @@ REQUEST_SECONDS = Histogram(
     ["version", "route"],
     buckets=REQUEST_BUCKETS,
 )
-REQUESTS_IN_PROGRESS = Gauge(
-    "http_requests_in_progress", "API requests being answered.", multiprocess_mode="livesum"
-)
+REQUESTS_IN_PROGRESS = Gauge("http_requests_in_progress", "API requests being answered.", multiprocess_mode="livesum")
 TASKS = Counter(
     "celery_tasks_total", "Tasks that ended, by how: success, failure, retry.",
     ["version", "task", "queue", "status"],
@@ -67,9 +63,7 @@ SCAN_TASKS = Counter("hive_scan_tasks_total", "Scans that ended.", ["status"])
 SCAN_SECONDS = Histogram("hive_scan_duration_seconds", "Time of one scan of a cluster.", buckets=TASK_BUCKETS)
 TABLES_SCANNED = Counter("hive_tables_scanned_total", "Tables found by scans.")
 MERGE_TASKS = Counter("hive_merge_tasks_total", "Merges that ended.", ["status", "strategy"])
-MERGE_SECONDS = Histogram(
-    "hive_merge_duration_seconds", "Time of one merge of a partition.", buckets=TASK_BUCKETS
-)
+MERGE_SECONDS = Histogram("hive_merge_duration_seconds", "Time of one merge of a partition.", buckets=TASK_BUCKETS)
 MERGE_FILES_BEFORE = Counter("hive_merge_files_before_total", "Small files that merges replaced.")
 MERGE_FILES_AFTER = Counter("hive_merge_files_after_total", "Files that merges wrote.")
 MERGE_BYTES = Counter("hive_merge_bytes_total", "Bytes that merges wrote.")

@@ -53,9 +53,7 @@ def scrubber(redactor: Redactor) -> Callable[[Event, Hint], Event]:
         fields = {key: value for key, value in event.items() if key not in _DROPPED}
         request = fields.get("request")
         if isinstance(request, dict):
-            fields["request"] = {
-                key: str(request[key]).split("?")[0] for key in _KEPT_OF_REQUEST if key in request
-            }
+            fields["request"] = {key: str(request[key]).split("?")[0] for key in _KEPT_OF_REQUEST if key in request}
         return cast("Event", redactor.tree(fields))
 
     return scrub

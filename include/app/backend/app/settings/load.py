@@ -38,9 +38,7 @@ def load_settings(env_file: Path | None = None) -> Settings:
         settings = Settings(_env_file=env_file)
     except ValidationError as error:
         # The exception is not chained: its input may hold a secret.
-        findings += [
-            _invalid(detail, sources) for detail in error.errors(include_url=False, include_context=False)
-        ]
+        findings += [_invalid(detail, sources) for detail in error.errors(include_url=False, include_context=False)]
     if settings is not None:
         findings += refusals(settings)
     if findings or settings is None:
@@ -60,16 +58,16 @@ def _sources(env_file: Path | None) -> dict[str, tuple[str, str]]:
 
 def _ours(values: Mapping[str, str | None], where: str) -> dict[str, tuple[str, str]]:
     return {
-        name.upper(): (where + name, value or "")
-        for name, value in values.items()
-        if name.upper().startswith(PREFIX)
+        name.upper(): (where + name, value or "") for name, value in values.items() if name.upper().startswith(PREFIX)
     }
 
 
 def _read(env_file: Path) -> Mapping[str, str | None]:
+    if not env_file.is_file():  # the library would take a missing file for an empty one
+        raise ConfigurationError(f"{env_file}: no such file\n  do        correct ENV_FILE")
     try:
         return dotenv_values(env_file, interpolate=False)
-    except (OSError, UnicodeDecodeError) as error:
+    except (OSError, UnicodeDecodeError, ValueError) as error:
         raise ConfigurationError(
             f"{env_file}: cannot be read ({type(error).__name__})\n"
             "  expected  lines of NAME=VALUE in UTF-8\n"
@@ -92,9 +90,7 @@ def _invalid(detail: ErrorDetails, sources: Mapping[str, tuple[str, str]]) -> Fi
     description = Settings.model_fields[field].description if field in Settings.model_fields else None
     if detail["type"] == "missing" or not value:
         return Finding(place, "the setting is missing", None, description or "a value", "set it")
-    return Finding(
-        place, _sentence(detail), _shown(field, value), description or "a valid value", "correct the value"
-    )
+    return Finding(place, _sentence(detail), _shown(field, value), description or "a valid value", "correct the value")
 
 
 def _sentence(detail: ErrorDetails) -> str:

@@ -134,9 +134,7 @@ def _passwords(settings: Settings) -> Iterator[Finding]:
 
 def _password(name: str, value: SecretStr | None) -> Iterator[Finding]:
     if value is None:
-        yield Finding(
-            name, "the secret is missing", None, f"{MIN_PASSWORD_LENGTH} characters or more", _FROM_SECRET
-        )
+        yield Finding(name, "the secret is missing", None, f"{MIN_PASSWORD_LENGTH} characters or more", _FROM_SECRET)
         return
     secret = value.get_secret_value()
     if secret.lower() in DEFAULT_PASSWORDS or len(secret) < MIN_PASSWORD_LENGTH:
@@ -160,6 +158,11 @@ def _named_roots(settings: Settings) -> Iterator[Finding]:
             "webhdfs://NAMENODE:9870/warehouse, comma-separated", "name the trees that clusters may lie in",
         )  # fmt: skip
     for root in settings.storage_roots:
+        if _has_password(root):
+            yield Finding(
+                "APP_STORAGE_ROOTS", "holds a password, and addresses are not kept secret", shown_url(root),
+                "webhdfs://USER@NAMENODE:9870/warehouse", "remove the password; WebHDFS goes by the user's name",
+            )  # fmt: skip
         if root.rstrip("/") in {"file:", "file"} or root.startswith("file:///etc"):
             yield Finding(
                 "APP_STORAGE_ROOTS", "the whole file system of the container is no warehouse", shown(root),

@@ -39,15 +39,9 @@ class ProcessSettings(BaseModel):
         description="Where the process runs; production refuses what development forgives.",
     )
     version: str = Field("", max_length=80, description="Set by the image's build argument; leave it alone.")
-    debug: bool = Field(
-        default=False, description="Interactive API pages and verbose errors; never in production."
-    )
-    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
-        "INFO", description="Least level that is logged."
-    )
-    log_retention_days: int = Field(
-        30, ge=1, le=3650, description="Task logs older than this are removed daily."
-    )
+    debug: bool = Field(default=False, description="Interactive API pages and verbose errors; never in production.")
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="Least level that is logged.")
+    log_retention_days: int = Field(30, ge=1, le=3650, description="Task logs older than this are removed daily.")
 
 
 class ApiSettings(BaseModel):
@@ -65,9 +59,7 @@ class ApiSettings(BaseModel):
         le=300,
         description="After SIGTERM: seconds of serving on, not Ready, while routers forget us.",
     )
-    shutdown_grace_s: int = Field(
-        20, ge=1, le=600, description="Then: seconds for requests under way to end."
-    )
+    shutdown_grace_s: int = Field(20, ge=1, le=600, description="Then: seconds for requests under way to end.")
     request_threads: int = Field(20, ge=1, le=200, description="Requests that work on the database at once.")
 
 
@@ -80,9 +72,7 @@ class DatabaseSettings(BaseModel):
     database_password: SecretStr | None = Field(None, description="Secret. Password of the database user.")
     database_pool_size: int = Field(10, ge=1, le=200, description="Connections kept open by one process.")
     database_pool_overflow: int = Field(10, ge=0, le=200, description="More connections, for a peak.")
-    database_pool_timeout_s: float = Field(
-        5, gt=0, le=60, description="Longest wait for a connection of the pool."
-    )
+    database_pool_timeout_s: float = Field(5, gt=0, le=60, description="Longest wait for a connection of the pool.")
     database_connect_timeout_s: int = Field(3, ge=1, le=60, description="Longest wait for a new connection.")
     database_statement_timeout_s: float = Field(10, gt=0, le=600, description="Longest statement of the API.")
 
@@ -92,9 +82,7 @@ class BrokerSettings(BaseModel):
 
     redis_url: str = Field(..., max_length=2000, description="redis://HOST:6379/0, without the password.")
     redis_password: SecretStr | None = Field(None, description="Secret. Password of Redis.")
-    redis_timeout_s: float = Field(
-        3, gt=0, le=60, description="Longest wait for Redis, to connect and to answer."
-    )
+    redis_timeout_s: float = Field(3, gt=0, le=60, description="Longest wait for Redis, to connect and to answer.")
     worker_concurrency: int = Field(2, ge=1, le=64, description="Task processes of one worker.")
     worker_shutdown_grace_s: int = Field(
         60,
@@ -107,9 +95,7 @@ class BrokerSettings(BaseModel):
     task_visibility_timeout_s: int = Field(
         7200, ge=3, le=172800, description="A task whose worker vanished is delivered again after this."
     )
-    task_max_attempts: int = Field(
-        5, ge=1, le=100, description="Deliveries of one task before it counts as failed."
-    )
+    task_max_attempts: int = Field(5, ge=1, le=100, description="Deliveries of one task before it counts as failed.")
     task_retry_delay_s: float = Field(10, ge=0, le=3600, description="First wait before a retry; it doubles.")
 
 
@@ -122,9 +108,7 @@ class ScanSettings(BaseModel):
     storage_timeout_s: float = Field(30, gt=0, le=600, description="Longest wait for one answer of WebHDFS.")
     scan_small_file_bytes: int = Field(128 * MIB, ge=1, le=2**50, description="A file below this is small.")
     scan_timeout_s: int = Field(3000, ge=1, le=86400, description="Longest scan of one cluster.")
-    scan_max_files: int = Field(
-        20_000_000, ge=1, le=10**10, description="A scan that meets more files fails."
-    )
+    scan_max_files: int = Field(20_000_000, ge=1, le=10**10, description="A scan that meets more files fails.")
 
 
 class MergeSettings(BaseModel):
@@ -138,15 +122,9 @@ class MergeSettings(BaseModel):
 class ObservationSettings(BaseModel):
     """Metrics and Sentry."""
 
-    metrics_port: int = Field(
-        9101, ge=1, le=65535, description="Port of worker and beat: /metrics, /health, /ready."
-    )
-    metrics_refresh_s: float = Field(
-        15, gt=0, le=3600, description="Age of the business figures in /metrics."
-    )
-    sentry_dsn: SecretStr | None = Field(
-        None, description="Secret. Where errors are reported; empty: nowhere."
-    )
+    metrics_port: int = Field(9101, ge=1, le=65535, description="Port of worker and beat: /metrics, /health, /ready.")
+    metrics_refresh_s: float = Field(15, gt=0, le=3600, description="Age of the business figures in /metrics.")
+    sentry_dsn: SecretStr | None = Field(None, description="Secret. Where errors are reported; empty: nowhere.")
     sentry_sample_rate: float = Field(1.0, ge=0, le=1, description="Share of errors that is reported.")
 
 
@@ -154,15 +132,9 @@ class FaultSettings(BaseModel):
     """Faults made on purpose, to show that a bad version is taken back."""
 
     fault_error_rate: float = Field(0, ge=0, le=1, description="Share of API requests answered with 500.")
-    fault_latency_factor: float = Field(
-        1, ge=1, le=100, description="API requests take this many times as long."
-    )
-    fault_crash_after_s: float = Field(
-        0, ge=0, le=86400, description="The process ends after this; 0: never."
-    )
-    fault_allowed_in_production: bool = Field(
-        default=False, description="Admit the three above in production."
-    )
+    fault_latency_factor: float = Field(1, ge=1, le=100, description="API requests take this many times as long.")
+    fault_crash_after_s: float = Field(0, ge=0, le=86400, description="The process ends after this; 0: never.")
+    fault_allowed_in_production: bool = Field(default=False, description="Admit the three above in production.")
 
     @property
     def has_faults(self) -> bool:

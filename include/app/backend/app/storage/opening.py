@@ -45,9 +45,7 @@ def check_root(root_url: str, allowed: Sequence[str]) -> None:
     except ValueError:
         raise StorageRefusedError("root_url: cannot be read as a URL") from None
     if parts.scheme not in _OPENERS:
-        raise StorageRefusedError(
-            f"root_url: unknown kind of tree, expected one of: {', '.join(sorted(_OPENERS))}"
-        )
+        raise StorageRefusedError(f"root_url: unknown kind of tree, expected one of: {', '.join(sorted(_OPENERS))}")
     if ".." in parts.path.split("/") or "%" in parts.path or parts.query or parts.fragment:
         raise StorageRefusedError("root_url: expected a plain path without .., %, query or fragment")
     whole = root_url.rstrip("/") + "/"

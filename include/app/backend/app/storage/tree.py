@@ -73,9 +73,7 @@ class Tree:
     def folders_in(self, folder: str) -> list[str]:
         """List the names of the folders that lie directly in a folder."""
         entries = self._list(folder)
-        return [
-            posixpath.basename(entry["name"].rstrip("/")) for entry in entries if entry["type"] == "directory"
-        ]
+        return [posixpath.basename(entry["name"].rstrip("/")) for entry in entries if entry["type"] == "directory"]
 
     def stat(self, path: str) -> FileEntry | None:
         """Return the file, or None when there is none."""

@@ -53,9 +53,7 @@ def open_door(port: int, readiness: Readiness, pulse: Pulse) -> ThreadingHTTPSer
                 self._answer(alive, {"status": "alive" if alive else "silent"})
             elif path == "/ready":
                 problems = readiness.problems()
-                self._answer(
-                    not problems, {"status": "not ready" if problems else "ready", "problems": problems}
-                )
+                self._answer(not problems, {"status": "not ready" if problems else "ready", "problems": problems})
             elif path == "/metrics":
                 self._send(HTTPStatus.OK, CONTENT_TYPE_LATEST, generate_latest(registry))
             else:

@@ -59,9 +59,7 @@ def write_payload(payload: Payload, payload_schema: int, version: str) -> dict[s
     """
     stamped = payload.model_copy(update={"schema_version": payload_schema, "sent_by": version})
     newer = {
-        name
-        for name, field in type(payload).model_fields.items()
-        if _since(field.json_schema_extra) > payload_schema
+        name for name, field in type(payload).model_fields.items() if _since(field.json_schema_extra) > payload_schema
     }
     return stamped.model_dump(mode="json", exclude=newer)
 
@@ -75,12 +73,8 @@ def read_payload(kind: type[P], raw: object) -> P:
     try:
         return kind.model_validate(raw)
     except ValidationError as error:
-        fields = sorted(
-            {".".join(str(part) for part in detail["loc"]) or "payload" for detail in error.errors()}
-        )
-        raise PayloadError(
-            f"{kind.__name__}: cannot be read, wrong or missing: {', '.join(fields)[:200]}"
-        ) from None
+        fields = sorted({".".join(str(part) for part in detail["loc"]) or "payload" for detail in error.errors()})
+        raise PayloadError(f"{kind.__name__}: cannot be read, wrong or missing: {', '.join(fields)[:200]}") from None
 
 
 def _since(extra: object) -> int:

@@ -69,22 +69,16 @@ def clean_logs(engine: Engine, keep_days: int, now: datetime) -> int:
 def _make_scan(engine: Engine, cluster_id: int, slot: str, now: datetime) -> None:
     try:
         with Session(engine) as session, session.begin():
-            session.add(
-                ScanTask(cluster_id=cluster_id, status=TaskStatus.PENDING, requested_at=now, slot=slot)
-            )
+            session.add(ScanTask(cluster_id=cluster_id, status=TaskStatus.PENDING, requested_at=now, slot=slot))
     except IntegrityError:
         logger.info("this turn's scan is there already", extra={"slot": slot})
 
 
-def _send_open(
-    engine: Engine, celery: Celery, kind: type[ScanTask | MergeTask], name: TaskName, now: datetime
-) -> int:
+def _send_open(engine: Engine, celery: Celery, kind: type[ScanTask | MergeTask], name: TaskName, now: datetime) -> int:
     abandoned = (kind.status == TaskStatus.RUNNING) & (kind.started_at < now - ABANDONED_AFTER)
     waiting = or_(kind.status == TaskStatus.PENDING, abandoned)
     with Session(engine) as session:
-        ids = session.scalars(
-            select(kind.id).where(waiting).order_by(kind.id).limit(MOST_MERGES_A_TURN)
-        ).all()
+        ids = session.scalars(select(kind.id).where(waiting).order_by(kind.id).limit(MOST_MERGES_A_TURN)).all()
     for task_id in ids:
         send(celery, name, TaskPayload(task_id=task_id))
     logger.info("tasks sent", extra={"task": name, "sent": len(ids)})

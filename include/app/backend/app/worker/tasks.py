@@ -80,9 +80,7 @@ def _register(runtime: Runtime, name: TaskName, kind: type[P], work: Callable[[R
         except PASSING as error:
             delay_s = runtime.settings.task_retry_delay_s * 2**self.request.retries
             logger.warning("trying again in %g s: %s", delay_s, type(error).__name__, extra={"task": name})
-            raise self.retry(
-                exc=error, countdown=delay_s, max_retries=runtime.settings.task_max_attempts
-            ) from error
+            raise self.retry(exc=error, countdown=delay_s, max_retries=runtime.settings.task_max_attempts) from error
 
     runtime.celery.task(name=name, bind=True)(task)
 
