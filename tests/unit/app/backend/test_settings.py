@@ -94,7 +94,8 @@ def test_a_drill_in_production_has_to_be_allowed() -> None:
 
 
 def test_a_misspelt_name_is_refused_with_the_nearest_one_and_without_its_value() -> None:
-    assert refusal(APP_DATABASE_PASWORD="hunter2-hunter2") == (
+    mistyped = {"APP_DATABASE_PASWORD": SECRET}
+    assert refusal(**mistyped) == (
         "1 setting(s) refused\n"
         "APP_DATABASE_PASWORD: unknown setting\n"
         "  found     (not shown)\n"
