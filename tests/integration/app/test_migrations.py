@@ -15,6 +15,7 @@ from app.readiness import reason_of
 from app.release import current_release, release_of
 from sqlalchemy import Engine, create_engine, event, text
 from sqlalchemy.exc import OperationalError
+from waiting import wait_until
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -100,6 +101,17 @@ def test_expands_20000_records_without_changing_them(seeded: Platform) -> None:
     assert one(seeded, FINGERPRINT) == before
     valid = "SELECT bool_and(indisvalid AND indisready) FROM pg_index"
     assert one(seeded, valid) == (True,)
+
+
+def test_a_row_that_is_locked_during_its_batch_is_filled_in_the_end(seeded: Platform) -> None:
+    assert seeded.run("alembic", "upgrade", "0003").returncode == 0
+    with seeded.engine().connect() as writer:
+        writer.execute(text("SELECT 1 FROM scan_records WHERE id = 77 FOR UPDATE"))
+        migrator = seeded.start("app.migrate", PGOPTIONS="-c lock_timeout=50ms")
+        wait_until(lambda: "backfill waits for a lock" in seeded.log(), 20, "the last row to be waited for")
+        assert one(seeded, BAD_ROWS) == (1,), "all the others were filled meanwhile"
+    assert migrator.wait(30) == 0
+    assert one(seeded, BAD_ROWS) == (0,)
 
 
 def test_old_version_writes_records_on_the_new_schema(seeded: Platform) -> None:

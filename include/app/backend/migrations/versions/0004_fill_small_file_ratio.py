@@ -13,12 +13,13 @@ depends_on = None
 BATCH = """
     UPDATE scan_records SET small_file_ratio = NULL
     WHERE id IN (
-        SELECT id FROM scan_records WHERE small_file_ratio IS NULL ORDER BY id LIMIT :rows FOR UPDATE SKIP
-        LOCKED
+        SELECT id FROM scan_records WHERE small_file_ratio IS NULL AND id > :after
+        ORDER BY id LIMIT :rows FOR UPDATE SKIP LOCKED
     )
+    RETURNING id
 """
 # In the end nothing is skipped: a row that was locked during its batch is waited for.
-REST = BATCH.replace(" SKIP LOCKED", "")
+REST = BATCH.replace("SKIP LOCKED", "")
 
 
 def upgrade() -> None:

@@ -14,6 +14,8 @@ NAME = "ix_scan_records_task_ratio"
 def upgrade() -> None:
     """Build the index without stopping writers."""
     index_concurrently(op, NAME, "scan_records", "(scan_task_id, small_file_ratio)")
+    # Without statistics of the new columns the planner would read the whole table for the first readers.
+    op.execute("ANALYZE scan_records")
 
 
 def downgrade() -> None:
