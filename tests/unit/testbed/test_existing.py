@@ -58,8 +58,7 @@ INSTALL_PROMETHEUS = (
     " --set prometheus.prometheusSpec.ruleSelectorNilUsesHelmValues=false"
 )
 INSTALL_METRICS = (
-    f"{K} apply --filename"
-    " https://github.com/kubernetes-sigs/metrics-server/releases/latest/download/components.yaml"
+    f"{K} apply --filename https://github.com/kubernetes-sigs/metrics-server/releases/latest/download/components.yaml"
 )
 
 
@@ -110,9 +109,7 @@ class FakeCluster:
         self.workloads: list[dict[str, Any]] | Answer = [COREDNS, ROLLOUTS, ROUTER, OPERATOR]
         self.apis = dict(APIS)
         self.prometheuses: list[dict[str, Any]] | Answer = [PROMETHEUS]
-        self.metrics: Answer = self._json(
-            {"status": {"conditions": [{"type": "Available", "status": "True"}]}}
-        )
+        self.metrics: Answer = self._json({"status": {"conditions": [{"type": "Available", "status": "True"}]}})
         self.denied: set[str] = set()
         self.review = True
 
@@ -204,9 +201,7 @@ def test_a_complete_cluster_is_all_well(cluster: FakeCluster) -> None:
         ("the metrics API (v1beta1.metrics.k8s.io), for HorizontalPodAutoscalers", "available"),
     ]
     assert len(rows) == 15 + len(RIGHTS)
-    assert rows[15].need == (
-        "permission to follow and pause a rollout: get, list, watch, patch rollouts.argoproj.io"
-    )
+    assert rows[15].need == ("permission to follow and pause a rollout: get, list, watch, patch rollouts.argoproj.io")
     assert rows[15].found == "ann may, in the namespace shop"
 
 
@@ -256,9 +251,7 @@ def test_a_cluster_elsewhere_needs_no_exception_for_its_kubelets(cluster: FakeCl
 def test_traefik_without_its_two_settings(cluster: FakeCluster) -> None:
     args = ("--providers.kubernetescrd", "--providers.kubernetescrd.allowemptyservices=false")
     made = {"meta.helm.sh/release-name": "edge"}
-    router = workload(
-        "kube-system/traefik", "rancher/mirrored-library-traefik:3.3.6", *args, annotations=made
-    )
+    router = workload("kube-system/traefik", "rancher/mirrored-library-traefik:3.3.6", *args, annotations=made)
     cluster.workloads = [COREDNS, ROLLOUTS, router, OPERATOR]
     empty = judged(cluster, "Traefik with providers.kubernetescrd.allowEmptyServices=true")
     assert empty == Row(
@@ -299,9 +292,7 @@ def test_settings_in_a_file_cannot_be_seen(cluster: FakeCluster, args: tuple[str
     cluster.workloads = [COREDNS, ROLLOUTS, workload("traefik/traefik", "traefik:v3.6.0", *args), OPERATOR]
     row = judged(cluster, "Traefik with providers.kubernetescrd")
     assert row.state is State.WARNING
-    assert (
-        row.found == "deployment traefik/traefik has its settings in a file, which cannot be seen from here"
-    )
+    assert row.found == "deployment traefik/traefik has its settings in a file, which cannot be seen from here"
     file = "/config/t.yml" if args else "/etc/traefik/traefik.yml"
     assert row.do.startswith(f"look into {file} of its pod: without it, one canary without ready pods")
 
@@ -463,9 +454,7 @@ def test_a_context_that_does_not_exist(cluster: FakeCluster) -> None:
 
 
 def test_a_cluster_that_does_not_answer(cluster: FakeCluster) -> None:
-    refused = (
-        "The connection to the server 127.0.0.1:6443 was refused - did you specify the right host or port?"
-    )
+    refused = "The connection to the server 127.0.0.1:6443 was refused - did you specify the right host or port?"
     cluster.version = Answer(1, "", f"{refused}\n")
     with pytest.raises(TestbedError) as caught:
         check("shop", cluster)

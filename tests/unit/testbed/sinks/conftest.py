@@ -24,9 +24,7 @@ class World:
     lines: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.reception = Reception(
-            self.store, clock=lambda: self.now_s, sleep=self._sleep, log=self.lines.append
-        )
+        self.reception = Reception(self.store, clock=lambda: self.now_s, sleep=self._sleep, log=self.lines.append)
 
     async def _sleep(self, seconds: float) -> None:
         self.slept_s.append(seconds)

@@ -149,9 +149,7 @@ def test_a_body_without_end_is_refused(client: Client) -> None:
 
 
 def test_faults_of_dingtalk(client: Client) -> None:
-    assert client(
-        "PUT", "/faults/dingtalk", json={"errcode": -1, "errmsg": "system busy", "times": 1}
-    ).json() == {
+    assert client("PUT", "/faults/dingtalk", json={"errcode": -1, "errmsg": "system busy", "times": 1}).json() == {
         "dingtalk": {"status": None, "errcode": -1, "errmsg": "system busy", "delay_s": 0, "times": 1}
     }
     assert client.ding() == {"errcode": -1, "errmsg": "system busy"}

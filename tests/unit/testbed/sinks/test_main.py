@@ -27,12 +27,8 @@ def test_robots_and_keywords_are_read() -> None:
     assert robots == {"a": Robot("SECa=", ("release", "alarm")), "b": Robot("")}
 
 
-@pytest.mark.parametrize(
-    ("robots", "keywords"), [(["a"], []), (["=s"], []), (["a=s"], ["b=w"]), (["a=s"], ["a="])]
-)
-def test_options_that_cannot_be_read_are_refused_without_showing_them(
-    robots: list[str], keywords: list[str]
-) -> None:
+@pytest.mark.parametrize(("robots", "keywords"), [(["a"], []), (["=s"], []), (["a=s"], ["b=w"]), (["a=s"], ["a="])])
+def test_options_that_cannot_be_read_are_refused_without_showing_them(robots: list[str], keywords: list[str]) -> None:
     with pytest.raises(UsageError):
         parse_robots(robots, keywords)
 
@@ -46,9 +42,7 @@ def test_a_webhook_has_three_parts(webhook: str) -> None:
 
 def test_the_process_serves_until_it_is_told_to_end(tmp_path: Path) -> None:
     command = [*COMMAND, "--chat-port", "0", "--state", str(tmp_path)]
-    with subprocess.Popen(
-        command, stdout=subprocess.PIPE, text=True, env={**os.environ, "NO_COLOR": "1"}
-    ) as process:
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env={**os.environ, "NO_COLOR": "1"}) as process:
         assert process.stdout is not None
         words = process.stdout.readline().split()
         try:
