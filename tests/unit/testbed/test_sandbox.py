@@ -1,0 +1,43 @@
+from __future__ import annotations
+
+import json
+import os
+from typing import TYPE_CHECKING
+
+import psutil
+import pytest
+
+from testbed import sandbox
+from testbed.home import Home
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Home:
+    return Home(cache=tmp_path / "cache", state=tmp_path)
+
+
+def remember(home: Home, pid: int, started: float) -> None:
+    row = {"pid": pid, "started": started, "nodes": 3, "range": "10.200.0.0/16", "fingerprint": "f"}
+    home.pidfile.write_text(json.dumps(row))
+
+
+def test_finds_a_running_process_by_number_and_start_time(home: Home) -> None:
+    remember(home, os.getpid(), psutil.Process().create_time())
+    found = sandbox.find(home)
+    assert found is not None
+    assert found.network.node_count == 3
+
+
+def test_does_not_take_a_reused_number_for_its_own(home: Home) -> None:
+    remember(home, os.getpid(), psutil.Process().create_time() - 100)
+    assert sandbox.find(home) is None
+
+
+@pytest.mark.parametrize("text", [None, "", "{", "[]", '{"pid": 1}'])
+def test_finds_nothing_in_what_a_kill_left(home: Home, text: str | None) -> None:
+    if text is not None:
+        home.pidfile.write_text(text)
+    assert sandbox.find(home) is None
