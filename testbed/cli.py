@@ -123,7 +123,9 @@ def logs(
 
 @app.command()
 def push(
-    image: Annotated[str, typer.Argument(help="An image of buildah, podman or docker, or oci:DIR, FILE.tar.")],
+    image: Annotated[
+        str, typer.Argument(help="An image of buildah, podman or docker, or oci:DIR, docker-archive:FILE.")
+    ],
 ) -> None:
     """Push an image to the testbed's registry, and print its name by digest: what a pod should use."""
     from testbed.build.push import push as deliver
