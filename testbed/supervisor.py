@@ -18,7 +18,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from testbed import catalog, cgroups, control, nodes, pki
+from testbed import catalog, cgroups, control, mounts, nodes, pki
 from testbed.addon import Addon
 from testbed.build import manifests
 from testbed.health import Doctor
@@ -151,8 +151,8 @@ def _cut(node: Node, *, up: bool) -> None:
 
 
 def enter(home: Home, network: Network) -> None:
-    """Make the namespaces habitable: an empty /run, the network, the cgroups, the certificates."""
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "mode=755", "tmpfs", "/run"], check=True, timeout=10)
+    """Make the namespaces habitable: the mounts, the network, the cgroups, the certificates."""
+    mounts.make_private(home)
     nodes.build(network)
     hierarchy = cgroups.detect()
     for node in network.nodes:

@@ -58,6 +58,8 @@ def test_down_leaves_nothing(image: str) -> None:
     assert during["links"] - before["links"], "the comparison is blind: it does not even see the running testbed"
     assert during["cgroups"] - before["cgroups"]
     assert during["processes"] - before["processes"]
+    written = {name for name in during["files"] - before["files"] if not name.startswith(str(HOME.state))}
+    assert not written, f"written outside of the state folder: {sorted(written)[:10]}"
 
     began = time.monotonic()
     done = testbed("down")
