@@ -21,7 +21,7 @@ from testbed.state import State, Status
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from click.testing import Result
+    from typer.testing import Result
 
     from testbed.network import Network
 
@@ -75,7 +75,8 @@ def test_helps_with_each_command(command: str) -> None:
     shown = call(command, "--help")
     assert shown.exit_code == 0
     assert f"{command} [OPTIONS]" in shown.output
-    function = next(item.callback for item in cli.app.registered_commands if item.callback.__name__ == command)
+    functions = [item.callback for item in cli.app.registered_commands if item.callback]
+    function = next(item for item in functions if item.__name__ == command)
     first = " ".join((function.__doc__ or "").split())
     assert first in " ".join(shown.output.split())
 
@@ -83,7 +84,7 @@ def test_helps_with_each_command(command: str) -> None:
 def test_shows_every_command_and_an_example_of_it_when_called_without() -> None:
     shown = call()
     lines = shown.output.splitlines()
-    assert "  python -m testbed up                                     three nodes and every add-on, ready" in lines
+    assert "    python -m testbed up                                     three nodes and every add-on, ready" in lines
     for command in COMMANDS:
         assert any(line.split()[:1] == [command] for line in lines), command
 
