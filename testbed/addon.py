@@ -145,9 +145,12 @@ class Addon:
         command = [str(place.home.bin / "kubectl"), "apply", "--server-side", "--force-conflicts"]
         command += [f"--kubeconfig={place.home.kubeconfig}", *(f"--filename={file}" for file in files)]
         place.log.parent.mkdir(parents=True, exist_ok=True)
-        process = await asyncio.create_subprocess_exec(
-            *command, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
-        )
+        try:
+            process = await asyncio.create_subprocess_exec(
+                *command, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
+            )
+        except OSError as error:
+            return f"kubectl apply: {error.strerror}"
         try:
             output, _ = await asyncio.wait_for(process.communicate(), APPLY_TIMEOUT_S)
         except TimeoutError:
@@ -251,7 +254,10 @@ def _shortage(workload: Workload, found: dict[str, Any] | None) -> str:
         available = [item for item in status.get("conditions", []) if item["type"] == "Available"]
         if available and available[0]["status"] == "True":
             return ""
-        return f"{workload}: {available[0]['message'] if available else 'no condition yet'}"
+        if not available:
+            return f"{workload}: no condition yet"
+        why = available[0].get("message") or f"Available is {available[0]['status']}"
+        return f"{workload}: {why}"
     if workload.kind == "DaemonSet":
         wanted, have = status.get("desiredNumberScheduled", -1), status.get("numberAvailable", 0)
     else:

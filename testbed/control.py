@@ -30,7 +30,7 @@ class Supervisor:
     def status(self) -> list[Status]:
         """Return a row for each component.
 
-        :raises OSError: nobody listens.
+        :raises OSError: nobody listens, or the supervisor ends before it answers.
         """
         return [Status.from_wire(row) for row in self._ask({"do": "status"})]
 
@@ -52,7 +52,10 @@ class Supervisor:
             link.connect(str(self._path))
             link.sendall(json.dumps(question).encode() + b"\n")
             with link.makefile("rb") as stream:
-                answer = json.loads(stream.readline(LONGEST_LINE_BYTES))
+                line = stream.readline(LONGEST_LINE_BYTES)
+        if not line:
+            raise ConnectionResetError("the supervisor hung up without an answer")
+        answer = json.loads(line)
         if "refused" in answer:
             raise UsageError(answer["refused"], do="python -m testbed status names every component")
         return answer["answer"]

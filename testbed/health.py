@@ -73,12 +73,15 @@ class Doctor:
         return "" if answer.status_code == httpx.codes.OK else f"{url}: HTTP {answer.status_code}"
 
     async def _command(self, command: list[str], path: str) -> str:
-        process = await asyncio.create_subprocess_exec(
-            *command,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.STDOUT,
-            env={"PATH": path, "HOME": "/root"},
-        )
+        try:
+            process = await asyncio.create_subprocess_exec(
+                *command,
+                stdout=asyncio.subprocess.PIPE,
+                stderr=asyncio.subprocess.STDOUT,
+                env={"PATH": path, "HOME": "/root"},
+            )
+        except OSError as error:
+            return f"{command[0]}: {error.strerror}"
         try:
             output, _ = await asyncio.wait_for(process.communicate(), PROBE_TIMEOUT_S)
         except TimeoutError:
@@ -93,4 +96,4 @@ def _not_ready(found: dict[str, Any]) -> str:
     ready = conditions.get("Ready")
     if ready and ready["status"] == "True":
         return ""
-    return ready["message"] if ready else "no Ready condition yet"
+    return ready.get("message") or f"Ready is {ready['status']}" if ready else "no Ready condition yet"

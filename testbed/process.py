@@ -63,12 +63,12 @@ class Process:
                 self._become(State.STOPPED, "stopped on request")
                 await self.wanted.wait()
             began = time.monotonic()
-            code = await self._live()
+            ending = await self._live()
             if not self.wanted.is_set():
                 continue
             pause_s = FIRST_PAUSE_S if time.monotonic() - began > CALM_S else min(pause_s * 2, LONGEST_PAUSE_S)
             self.status.restarts += 1
-            self._become(State.RESTARTING, f"ended with {_ending(code)}, starts again in {pause_s:.1f} s")
+            self._become(State.RESTARTING, f"{ending}, starts again in {pause_s:.1f} s")
             await asyncio.sleep(pause_s)
 
     async def stop(self) -> None:
@@ -138,18 +138,24 @@ class Process:
         for step in place.component.prepare:
             if os.path.exists(place.render(step.unless)):  # noqa: PTH110 - a stat of a local file
                 continue
+            self._become(State.STARTING, f"prepares with {step.run[0]}")
             child = await self._spawn(place.render_all(step.run))
             if code := await child.wait():
                 self._become(State.STARTING, f"{step.run[0]} ended with {code}: see {place.log}")
         self._write_templates()
 
-    async def _live(self) -> int:
+    async def _live(self) -> str:
+        """Start the process, watch it to its end, and say how it ended."""
         self._become(State.STARTING, "")
-        self._child = await self._spawn(self.place.render_all(self.place.component.run))
+        try:
+            self._child = await self._spawn(self.place.render_all(self.place.component.run))
+        except OSError as error:
+            # Whoever deletes the cache deletes the programs: that must not end everything else.
+            return f"cannot be started: {error.strerror}"
         self.status.pid = self._child.pid
         watch = asyncio.create_task(self._watch())
         try:
-            return await self._child.wait()
+            return f"ended with {_ending(await self._child.wait())}"
         finally:
             watch.cancel()
             self.ready.clear()

@@ -1,14 +1,16 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import yaml
 
-from testbed import addon
+from testbed import addon, pki
 from testbed.addon import Addon, Workload, find_workloads, split
 from testbed.catalog import Addon as Entry
-from testbed.catalog import Component
+from testbed.catalog import Certificate, Component
 from testbed.home import Home
 from testbed.network import Network
 from testbed.place import Place
@@ -97,12 +99,68 @@ def test_says_what_a_deployment_lacks(found: dict[str, Any] | None, trouble: str
     assert addon._shortage(Workload("Deployment", "system", "controller"), found) == trouble
 
 
-def test_says_why_an_api_is_not_available() -> None:
-    condition = {"type": "Available", "status": "False", "message": "no endpoints"}
-    found = {"metadata": {}, "status": {"conditions": [condition]}}
-    assert addon._shortage(Workload("APIService", None, "v1.example.com"), found) == (
-        "APIService v1.example.com: no endpoints"
+@pytest.mark.parametrize(
+    ("kind", "status", "trouble"),
+    [
+        ("DaemonSet", {"desiredNumberScheduled": 3, "numberAvailable": 3}, ""),
+        ("DaemonSet", {"desiredNumberScheduled": 0}, ""),
+        ("DaemonSet", {"desiredNumberScheduled": 3, "numberAvailable": 1}, "1 of 3 pods available"),
+        ("DaemonSet", {}, "0 of 0 pods available"),
+        ("StatefulSet", {"availableReplicas": 2, "updatedReplicas": 2}, ""),
+        ("StatefulSet", {"availableReplicas": 2}, "0 of 2 pods available"),
+        ("StatefulSet", {}, "0 of 2 pods available"),
+    ],
+)
+def test_says_what_another_set_of_pods_lacks(kind: str, status: dict[str, int], trouble: str) -> None:
+    found = {"metadata": {"generation": 4}, "spec": {"replicas": 2}, "status": {"observedGeneration": 4, **status}}
+    said = addon._shortage(Workload(kind, "system", "store"), found)
+    assert said == (f"{kind} system/store: {trouble}" if trouble else "")
+
+
+@pytest.mark.parametrize(
+    ("conditions", "trouble"),
+    [
+        ([{"type": "Available", "status": "True"}], ""),
+        ([{"type": "Available", "status": "False", "message": "no endpoints"}], "no endpoints"),
+        ([{"type": "Available", "status": "Unknown"}], "Available is Unknown"),
+        ([], "no condition yet"),
+    ],
+    ids=["available", "with a message", "without a message", "no condition"],
+)
+def test_says_why_an_api_is_not_available(conditions: list[dict[str, str]], trouble: str) -> None:
+    found = {"metadata": {}, "status": {"conditions": conditions}}
+    said = addon._shortage(Workload("APIService", None, "v1.example.com"), found)
+    assert said == (f"APIService v1.example.com: {trouble}" if trouble else "")
+
+
+def test_says_so_while_kubectl_is_missing(tmp_path: Path) -> None:
+    home = Home(cache=tmp_path / "cache", state=tmp_path / "state")
+    member = Addon(Place(home, Network.plan(1), COMPONENT), tmp_path / "manifest.yaml", {}, FakeDoctor({}))  # type: ignore[arg-type]
+    assert asyncio.run(member._kubectl([])) == "kubectl apply: No such file or directory"
+
+
+def test_writes_its_certificate_as_a_secret_for_the_owner_only(tmp_path: Path) -> None:
+    home = Home(cache=tmp_path / "cache", state=tmp_path / "state")
+    pki.Authority(home.pki).ensure()
+    component = Component(
+        name="ingress",
+        about="lets users in",
+        addon=Entry(folder="ingress", tls="edge/tls"),
+        certificate=Certificate(common_name="*.testbed.internal", names=("*.testbed.internal",)),
     )
+    place = Place(home, Network.plan(1), component)
+    place.dir.mkdir(parents=True)
+    member = Addon(place, tmp_path / "manifest.yaml", {}, FakeDoctor({}))  # type: ignore[arg-type]
+    [path] = member._secret()
+    written = {name: base64.b64encode((place.dir / name).read_bytes()).decode() for name in ("tls.crt", "tls.key")}
+    assert yaml.safe_load(path.read_text()) == {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "type": "kubernetes.io/tls",
+        "metadata": {"name": "tls", "namespace": "edge"},
+        "data": written,
+    }
+    assert path.stat().st_mode & 0o777 == 0o600
 
 
 def test_applies_kinds_first_and_the_rest_when_they_are_served(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,6 +4,7 @@ import asyncio
 import json
 import socket
 import stat
+import threading
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import pytest
@@ -119,3 +120,20 @@ def test_raises_when_nobody_listens_any_more(path: Path) -> None:
         dead.bind(str(path))
     with pytest.raises(ConnectionRefusedError):
         Supervisor(path).status()
+
+
+def test_raises_when_the_supervisor_hangs_up_without_an_answer(path: Path) -> None:
+    def hang_up(listening: socket.socket) -> None:
+        link, _ = listening.accept()
+        with link:
+            link.recv(1024)
+
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind(str(path))
+        listening.listen()
+        dying = threading.Thread(target=hang_up, args=(listening,))
+        dying.start()
+        with pytest.raises(ConnectionResetError) as raised:
+            Supervisor(path).status()
+        dying.join(5)
+    assert str(raised.value) == "the supervisor hung up without an answer"

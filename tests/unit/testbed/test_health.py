@@ -120,6 +120,10 @@ def test_believes_the_exit_code_of_a_command(home: Home, script: str, diagnosis:
     assert examine(home, CommandHealth(run=("/bin/sh", "-c", script))) == (diagnosis, [])
 
 
+def test_says_so_when_the_program_is_missing(home: Home) -> None:
+    assert examine(home, CommandHealth(run=("no-such-program",))) == ("no-such-program: No such file or directory", [])
+
+
 def test_finds_our_own_programs_first(home: Home) -> None:
     home.bin.mkdir(parents=True)
     program = home.bin / "sh"
@@ -185,11 +189,12 @@ def node(*conditions: dict[str, Any]) -> Callable[[httpx.Request], httpx.Respons
             node({"type": "Ready", "status": "Unknown", "message": "Kubelet stopped posting node status."}),
             "Kubelet stopped posting node status.",
         ),
+        (node({"type": "Ready", "status": "False", "reason": "KubeletNotReady"}), "Ready is False"),
         (node({"type": "DiskPressure", "status": "False", "message": "enough"}), "no Ready condition yet"),
         (lambda _: httpx.Response(200, json={"kind": "Node"}), "no Ready condition yet"),
         (lambda _: httpx.Response(404, json={"kind": "Status"}), "not in the cluster yet"),
     ],
-    ids=["ready", "not ready", "unknown", "no condition", "no status", "missing"],
+    ids=["ready", "not ready", "unknown", "without a message", "no condition", "no status", "missing"],
 )
 def test_believes_the_ready_condition_of_an_object(
     home: Home, answer: Callable[[httpx.Request], httpx.Response], diagnosis: str

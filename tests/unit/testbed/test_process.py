@@ -138,3 +138,61 @@ def test_prepares_once(tmp_path: Path) -> None:
 
         play(member, scenario)
     assert (tmp_path / "state" / "sleeper" / "made").read_text() == "made\n"
+
+
+def test_is_starting_and_not_waiting_while_it_prepares(tmp_path: Path) -> None:
+    step = Prepare(
+        run=("sh", "-c", "for _ in $(seq 500); do [ -e {{ dir }}/go ] && exit; sleep 0.01; done"),
+        unless="{{ dir }}/never",
+    )
+    member = make(tmp_path, FakeDoctor(), prepare=(step,))
+
+    async def scenario() -> None:
+        await until(lambda: member.status.state is State.STARTING)
+        assert member.status.detail == "prepares with sh"
+        assert member.status.pid is None
+        (tmp_path / "state" / "sleeper" / "go").touch()
+        await member.ready.wait()
+
+    play(member, scenario)
+
+
+def test_tries_again_until_its_program_is_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(process, "FIRST_PAUSE_S", 0.05)
+    member = make(tmp_path, FakeDoctor())
+    program = tmp_path / "program"
+    component = member.place.component.model_copy(update={"run": (str(program),)})
+    member.place = Place(member.place.home, member.place.network, component)
+
+    async def scenario() -> None:
+        await until(lambda: member.status.state is State.RESTARTING)
+        assert member.status.detail == "cannot be started: No such file or directory, starts again in 0.1 s"
+        program.write_text("#!/bin/sh\nexec sleep 60\n")
+        program.chmod(0o755)
+        await member.ready.wait()
+        assert member.status.restarts >= 1
+
+    play(member, scenario)
+
+
+def test_waits_longer_each_time_up_to_a_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(process, "FIRST_PAUSE_S", 0.05)
+    monkeypatch.setattr(process, "LONGEST_PAUSE_S", 0.2)
+    member = make(tmp_path, FakeDoctor("not yet"))
+    component = member.place.component.model_copy(update={"run": ("sh", "-c", "exit 3")})
+    member.place = Place(member.place.home, member.place.network, component)
+    said: list[str] = []
+    become = member._become
+
+    def note(state: State, detail: str) -> None:
+        if state is State.RESTARTING:
+            said.append(detail)
+        become(state, detail)
+
+    monkeypatch.setattr(member, "_become", note)
+
+    async def scenario() -> None:
+        await until(lambda: len(said) == 3)
+
+    play(member, scenario)
+    assert said == [f"ended with exit code 3, starts again in {pause} s" for pause in ("0.1", "0.2", "0.2")]
