@@ -83,7 +83,7 @@ def needs(rows: Iterable[Row]) -> Table:
 
 def age(seconds: float) -> str:
     """Write a duration as people say it: ``4s``, ``12m``, ``3h5m``."""
-    minutes, rest = divmod(int(seconds), 60)
+    minutes, rest = divmod(max(0, int(seconds)), 60)  # a clock may be set back
     hours, minutes = divmod(minutes, 60)
     if hours:
         return f"{hours}h{minutes}m"

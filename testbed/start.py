@@ -93,7 +93,7 @@ def _wait(home: Home, network: Network, supervisor: Supervisor, console: Console
     if all(row.state is State.READY for row in rows):
         return
     with console.status("starting") as spinner:
-        while time.monotonic() - begin < PATIENCE_S:
+        while True:
             ready = [row for row in rows if row.state is State.READY]
             for row in ready:
                 if row.name not in told:
@@ -101,10 +101,11 @@ def _wait(home: Home, network: Network, supervisor: Supervisor, console: Console
                     console.print(f"{time.monotonic() - begin:6.1f} s  {row.name} ready  [dim]{row.about}[/dim]")
             if len(ready) == len(rows):
                 return
+            if time.monotonic() - begin >= PATIENCE_S:
+                raise _failure(home, network, rows)
             spinner.update(f"{len(ready)} of {len(rows)} ready, next: {_next(rows)}")
             time.sleep(POLL_S)
             rows = supervisor.status()
-    raise _failure(home, network, rows)
 
 
 def _next(rows: Sequence[Status]) -> str:
@@ -112,16 +113,27 @@ def _next(rows: Sequence[Status]) -> str:
 
 
 def _failure(home: Home, network: Network, rows: Sequence[Status]) -> StartError:
-    guilty = [row for row in rows if row.state not in (State.READY, State.WAITING)]
+    unready = [row for row in rows if row.state is not State.READY]
+    guilty = [row for row in unready if row.state is not State.WAITING] or unready
     found = []
     for row in guilty:
         found.append(f"{row.name} is {row.state}, started again {row.restarts} times: {row.detail or 'no answer yet'}")
         command = logs.command(home, network, row.name, lines=LAST_LINES, follow=False)
-        said = subprocess.run(command, text=True, capture_output=True, timeout=LOGS_TIMEOUT_S, check=False)
-        found += [f"  | {line}" for line in (said.stdout or said.stderr).splitlines()[-LAST_LINES:]]
+        found += [f"  | {line}" for line in _last_lines(command)]
     names = ", ".join(row.name for row in guilty)
     return StartError(
         f"{names}: not ready after {PATIENCE_S:g} s; {len(rows) - len(guilty)} others are ready or wait",
         found="\n".join(found),
         do=f"python -m testbed logs {guilty[0].name}; then up again, or down and up for a clean start",
     )
+
+
+def _last_lines(command: list[str]) -> list[str]:
+    """Run what shows a log. That it cannot be shown must not hide whose log it is."""
+    try:
+        said = subprocess.run(command, text=True, capture_output=True, timeout=LOGS_TIMEOUT_S, check=False)
+    except subprocess.TimeoutExpired:
+        return [f"{command[0]}: no answer within {LOGS_TIMEOUT_S:g} s"]
+    except OSError as error:
+        return [f"{command[0]}: {error.strerror}"]
+    return (said.stdout or said.stderr).splitlines()[-LAST_LINES:]

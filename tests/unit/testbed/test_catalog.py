@@ -3,7 +3,7 @@ from __future__ import annotations
 import json
 import re
 import tomllib
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import yaml
@@ -27,7 +27,9 @@ from testbed.network import Network
 from testbed.place import Place, places
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
+    from random import Random
 
 TABLE = catalog.load()
 PROMETHEUS_3 = 300
@@ -167,7 +169,11 @@ def test_renders_every_text_of_the_table(tmp_path: Path, nodes: int) -> None:
 
 @pytest.mark.parametrize("nodes", [1, 3])
 def test_renders_every_template_to_what_its_reader_can_parse(tmp_path: Path, nodes: int) -> None:
-    readers = {".yaml": yaml.safe_load, ".toml": tomllib.loads, ".conflist": json.loads}
+    readers: dict[str, Callable[[str], object]] = {
+        ".yaml": yaml.safe_load,
+        ".toml": tomllib.loads,
+        ".conflist": json.loads,
+    }
     home, network = Home(tmp_path / "cache", tmp_path / "state"), Network.plan(nodes)
     for place in places(home, network, TABLE):
         for template in place.component.files.values():
@@ -343,8 +349,8 @@ def test_lists_each_debian_package_once_in_the_order_of_the_table() -> None:
 
 
 @given(links=st.lists(st.sets(st.integers(0, 8)), min_size=1, max_size=8), order=st.randoms())
-def test_orders_whatever_has_no_circle(links: list[set[int]], order: st.DataObject) -> None:
-    components = [
+def test_orders_whatever_has_no_circle(links: list[set[int]], order: Random) -> None:
+    components: list[dict[str, Any]] = [
         {
             "name": f"c{index}",
             "about": "one",
@@ -357,4 +363,4 @@ def test_orders_whatever_has_no_circle(links: list[set[int]], order: st.DataObje
     ordered = [item.name for item in Catalog.model_validate({"components": components}).in_order()]
     assert sorted(ordered) == sorted(item["name"] for item in components)
     for item in components:
-        assert all(ordered.index(name) < ordered.index(str(item["name"])) for name in item["after"])
+        assert all(ordered.index(name) < ordered.index(item["name"]) for name in item["after"])
