@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
 from typing import TYPE_CHECKING
 
 import psutil
@@ -40,4 +41,15 @@ def test_does_not_take_a_reused_number_for_its_own(home: Home) -> None:
 def test_finds_nothing_in_what_a_kill_left(home: Home, text: str | None) -> None:
     if text is not None:
         home.pidfile.write_text(text)
+    assert sandbox.find(home) is None
+
+
+def test_does_not_take_a_dead_process_for_a_running_one(home: Home) -> None:
+    with subprocess.Popen(["cat"], stdin=subprocess.PIPE) as child:
+        remember(home, child.pid, psutil.Process(child.pid).create_time())
+        assert sandbox.find(home) is not None
+        child.kill()
+        os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)  # dead, and not yet buried
+        assert psutil.Process(child.pid).status() == psutil.STATUS_ZOMBIE
+        assert sandbox.find(home) is None
     assert sandbox.find(home) is None
