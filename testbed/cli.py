@@ -152,6 +152,11 @@ def main() -> NoReturn:
     except TestbedError as error:
         err.print(f"error: {error}", style="red", markup=False)
         sys.exit(error.exit_code)
+    except ConnectionError as error:
+        err.print(
+            f"error: the supervisor ended while it was asked: {error}\n  do     python -m testbed up", style="red"
+        )
+        sys.exit(1)
     sys.exit(0)
 
 

@@ -66,10 +66,12 @@ class Process:
             ending = await self._live()
             if not self.wanted.is_set():
                 continue
-            pause_s = FIRST_PAUSE_S if time.monotonic() - began > CALM_S else min(pause_s * 2, LONGEST_PAUSE_S)
+            if time.monotonic() - began > CALM_S:
+                pause_s = FIRST_PAUSE_S
             self.status.restarts += 1
             self._become(State.RESTARTING, f"{ending}, starts again in {pause_s:.1f} s")
             await asyncio.sleep(pause_s)
+            pause_s = min(pause_s * 2, LONGEST_PAUSE_S)
 
     async def stop(self) -> None:
         """End the process and keep it ended until :meth:`start`."""

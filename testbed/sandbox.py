@@ -41,14 +41,14 @@ class Sandbox:
     """The running tree, as it is remembered in the state folder.
 
     :param pid: of the ``unshare`` process, as the machine sees it.
-    :param started: its start time; a process with the same number but another time is somebody else's.
+    :param started: when it started, by the kernel's own count; the same number with another start is somebody else's.
     :param nodes: how many nodes it has.
     :param range: its addresses.
     :param fingerprint: what it was made from.
     """
 
     pid: int
-    started: float
+    started: str
     nodes: int
     range: str
     fingerprint: str
@@ -70,10 +70,21 @@ def find(home: Home) -> Sandbox | None:
     try:
         sandbox = Sandbox(**json.loads(home.pidfile.read_text(encoding="utf-8")))
         process = psutil.Process(sandbox.pid)
-        alive = process.create_time() == sandbox.started and process.status() != psutil.STATUS_ZOMBIE
+        alive = start_of(sandbox.pid) == sandbox.started and process.status() != psutil.STATUS_ZOMBIE
     except (OSError, ValueError, TypeError, psutil.NoSuchProcess):
         return None
     return sandbox if alive else None
+
+
+def start_of(pid: int) -> str:
+    """Return which boot and which clock tick since then a process started in: setting the clock changes neither.
+
+    :raises OSError: there is no such process.
+    Source: proc(5), field 22 of /proc/PID/stat.
+    """
+    boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+    stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
+    return f"{boot}/{stat.rpartition(')')[2].split()[19]}"
 
 
 def start(home: Home, network: Network, fingerprint: str) -> Sandbox:
@@ -110,7 +121,7 @@ def start(home: Home, network: Network, fingerprint: str) -> Sandbox:
         )
     sandbox = Sandbox(
         pid=process.pid,
-        started=psutil.Process(process.pid).create_time(),
+        started=start_of(process.pid),
         nodes=network.node_count,
         range=str(network.range),
         fingerprint=fingerprint,

@@ -177,7 +177,7 @@ def test_the_testbed_is_left_as_it_was_even_after_a_failure(
             raise Failed("no disk")
         return Run(1.0, ())
 
-    before = Sandbox(pid=1, started=0.0, nodes=nodes, range="10.200.0.0/16", fingerprint="") if nodes else None
+    before = Sandbox(pid=1, started="", nodes=nodes, range="10.200.0.0/16", fingerprint="") if nodes else None
     monkeypatch.setattr(bench, "call", pretend)
     monkeypatch.setattr(sandbox, "find", lambda _: before)
     taken = bench.Bench(Home(Path("/none/cache"), Path("/none/state")))

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from testbed.network import Network
 
 COMMANDS = ("up", "down", "status", "kubeconfig", "env", "logs", "push", "stop", "start")
-RUNNING = Sandbox(pid=1, started=0.0, nodes=2, range="10.200.0.0/16", fingerprint="f")
+RUNNING = Sandbox(pid=1, started="", nodes=2, range="10.200.0.0/16", fingerprint="f")
 NO_TESTBED = "error: no testbed is running\n  do     python -m testbed up\n"
 
 

@@ -176,7 +176,7 @@ def test_tries_again_until_its_program_is_there(tmp_path: Path, monkeypatch: pyt
 
 
 def test_waits_longer_each_time_up_to_a_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(process, "FIRST_PAUSE_S", 0.05)
+    monkeypatch.setattr(process, "FIRST_PAUSE_S", 0.1)
     monkeypatch.setattr(process, "LONGEST_PAUSE_S", 0.2)
     member = make(tmp_path, FakeDoctor("not yet"))
     component = member.place.component.model_copy(update={"run": ("sh", "-c", "exit 3")})

@@ -20,20 +20,20 @@ def home(tmp_path: Path) -> Home:
     return Home(cache=tmp_path / "cache", state=tmp_path)
 
 
-def remember(home: Home, pid: int, started: float) -> None:
+def remember(home: Home, pid: int, started: str) -> None:
     row = {"pid": pid, "started": started, "nodes": 3, "range": "10.200.0.0/16", "fingerprint": "f"}
     home.pidfile.write_text(json.dumps(row))
 
 
 def test_finds_a_running_process_by_number_and_start_time(home: Home) -> None:
-    remember(home, os.getpid(), psutil.Process().create_time())
+    remember(home, os.getpid(), sandbox.start_of(os.getpid()))
     found = sandbox.find(home)
     assert found is not None
     assert found.network.node_count == 3
 
 
 def test_does_not_take_a_reused_number_for_its_own(home: Home) -> None:
-    remember(home, os.getpid(), psutil.Process().create_time() - 100)
+    remember(home, os.getpid(), f"{sandbox.start_of(os.getpid())}0")
     assert sandbox.find(home) is None
 
 
@@ -46,7 +46,7 @@ def test_finds_nothing_in_what_a_kill_left(home: Home, text: str | None) -> None
 
 def test_does_not_take_a_dead_process_for_a_running_one(home: Home) -> None:
     with subprocess.Popen(["cat"], stdin=subprocess.PIPE) as child:
-        remember(home, child.pid, psutil.Process(child.pid).create_time())
+        remember(home, child.pid, sandbox.start_of(child.pid))
         assert sandbox.find(home) is not None
         child.kill()
         os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)  # dead, and not yet buried
