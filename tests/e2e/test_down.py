@@ -16,8 +16,9 @@ import pytest
 
 from tests.e2e.cluster import HOME, apply, eventually, kubectl, service, testbed, workload
 
-FOLDERS = ("/etc", "/run", "/var", "/opt", "/root", "/usr/local")
-PRUNED = {"/root/.cache", "/root/go", "/var/log", "/var/cache", "/root/.config"}
+HOME_FOLDER = str(Path.home())
+FOLDERS = ("/etc", "/run", "/var", "/opt", HOME_FOLDER, "/usr/local")
+PRUNED = {f"{HOME_FOLDER}/.cache", f"{HOME_FOLDER}/go", f"{HOME_FOLDER}/.config", "/var/log", "/var/cache"}
 """The programs' cache and Go's own stay on purpose; the rest is written by everybody at any time."""
 
 
