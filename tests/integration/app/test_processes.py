@@ -223,7 +223,7 @@ def test_the_api_drains_before_it_leaves(platform: Platform) -> None:
     api = Api(platform, APP_DRAIN_S="1.5")
     assert api.get("/ready").status_code == 200
     api.process.send_signal(signal.SIGTERM)
-    time.sleep(0.3)
+    wait_until(lambda: api.get("/ready").status_code != 200, 1, "the API to say that it leaves")
     answer = api.get("/ready")
     assert (answer.status_code, answer.headers["connection"]) == (503, "close")
     assert api.get("/api/v1/clusters").status_code == 200
@@ -261,7 +261,7 @@ def test_a_worker_finishes_its_task_before_it_leaves(platform: Platform) -> None
     worker = Worker(platform)
     send_probe(platform, queue="merge", marker="slow", work_s=3)
     wait_until(lambda: waiting_in(platform, "merge") == 0, 10, "the probe to be taken")
-    time.sleep(1)
+    wait_until(lambda: "probe begins" in platform.log(worker.name), 10, "the probe to begin")
     worker.process.send_signal(signal.SIGTERM)
     worker.process.wait(20)
     assert '"marker": "slow"' in platform.log(worker.name)
@@ -272,7 +272,7 @@ def test_a_worker_that_may_not_wait_hands_its_task_back(platform: Platform) -> N
     first = Worker(platform, APP_WORKER_SHUTDOWN_GRACE_S="1")
     send_probe(platform, queue="merge", marker="handed", work_s=8)
     wait_until(lambda: waiting_in(platform, "merge") == 0, 10, "the probe to be taken")
-    time.sleep(1)
+    wait_until(lambda: "probe begins" in platform.log(first.name), 10, "the probe to begin")
     first.process.send_signal(signal.SIGTERM)
     first.process.wait(20)
     assert '"marker": "handed"' not in platform.log(first.name)
@@ -286,7 +286,7 @@ def test_a_task_process_that_is_killed_gives_its_task_back(platform: Platform) -
     worker = Worker(platform)
     send_probe(platform, queue="scan", marker="survives", work_s=4)
     wait_until(lambda: waiting_in(platform, "scan") == 0, 10, "the probe to be taken")
-    time.sleep(1)
+    wait_until(lambda: "probe begins" in platform.log(worker.name), 10, "the probe to begin")
     subprocess.run(["kill", "-9", *children_of(worker)], check=True)
     wait_until(lambda: '"marker": "survives"' in platform.log(worker.name), 30, "the task to run again")
 

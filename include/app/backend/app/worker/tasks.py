@@ -108,6 +108,7 @@ def _clean_logs(runtime: Runtime, payload: ScheduledPayload) -> None:  # noqa: A
 def _probe(runtime: Runtime, payload: ProbePayload) -> None:
     """Prove that the queue is worked off, down to the database; take as long as asked."""
     deadline = time.monotonic() + payload.work_s
+    logger.info("probe begins, %g s of work", payload.work_s)
     with runtime.engine.connect() as connection:
         connection.exec_driver_sql("SELECT 1")
     while (left := deadline - time.monotonic()) > 0:
