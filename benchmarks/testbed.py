@@ -21,7 +21,7 @@ import typer
 
 from benchmarks.call import Failed, Run, call
 from benchmarks.figures import Figure, Target, merged, nodes_ready, pss_kib, rows_of, table, written
-from testbed import cgroups, sandbox
+from testbed import cgroups, network, sandbox
 from testbed.home import Home
 
 if TYPE_CHECKING:
@@ -279,7 +279,7 @@ def cgroup_bytes(found: cgroups.Cgroups) -> int | None:
     """Return what the cgroup of all pods says that it uses, None where it does not say."""
     for hierarchy in found.hierarchies:
         for name in ("memory.current", "memory.usage_in_bytes"):
-            file = hierarchy.path / sandbox.CGROUP / name
+            file = hierarchy.path / network.CGROUP / name
             if file.exists():
                 return int(file.read_text(encoding="ascii"))
     return None

@@ -5,15 +5,14 @@ from __future__ import annotations
 import asyncio
 import base64
 import re
-import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import httpx
 import yaml
 
-from testbed import pki
-from testbed.state import State, Status
+from testbed.command import ask
+from testbed.member import Member, trouble_of
+from testbed.state import State
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Mapping
@@ -59,22 +58,15 @@ class Workload:
         return f"{self.kind} {f'{self.namespace}/' if self.namespace else ''}{self.name}"
 
 
-class Addon:
+class Addon(Member):
     """Keeps one add-on applied.
 
-    :param place: the component.
-    :param manifest: its rendered objects.
-    :param waits_for: the ready events of those that it comes after, by name.
+    :param manifest: its rendered objects. The other arguments are those of :class:`~testbed.member.Member`.
     """
 
     def __init__(self, place: Place, manifest: Path, waits_for: Mapping[str, asyncio.Event], doctor: Doctor) -> None:
-        self.place = place
-        self.ready = asyncio.Event()
-        component = place.component
-        self.status = Status(place.name, component.about, component.version or "", State.WAITING, time.time())
+        super().__init__(place, waits_for, doctor)
         self._manifest = manifest
-        self._waits_for = waits_for
-        self._doctor = doctor
         self._apply = asyncio.Event()
         self._apply.set()
 
@@ -84,14 +76,12 @@ class Addon:
 
     async def keep(self) -> None:
         """Apply the objects, and watch the workloads; until cancelled."""
-        for name, event in self._waits_for.items():
-            self.status.detail = f"waits for {name}"
-            await event.wait()
+        await self._wait_for_others()
         workloads = find_workloads(self._manifest.read_text(encoding="utf-8"), self.place.component)
         while True:
             if self._apply.is_set():
                 await self._apply_objects()
-            trouble = await self._trouble(workloads)
+            trouble = await trouble_of(self._lack(workloads))
             if not trouble:
                 self._become(State.READY, "")
                 self.ready.set()
@@ -111,7 +101,7 @@ class Addon:
         self.place.dir.mkdir(parents=True, exist_ok=True)
         if definitions:
             await self._until(lambda: self._kubectl([self._write("definitions.yaml", definitions)]))
-            await self._until(lambda: self._unserved(definitions))
+            await self._until(lambda: trouble_of(self._unserved(definitions)))
         files = [self._write("objects.yaml", objects), *self._secret()]
         await self._until(lambda: self._kubectl(files))
         self._apply.clear()
@@ -126,11 +116,8 @@ class Addon:
         """Name a kind that the API server does not serve yet."""
         for name in filter(None, map(_name, definitions)):
             plural, _, group = name.partition(".")
-            try:
-                versions = (await self._doctor.get(f"/apis/{group}") or {}).get("versions", [])
-                lists = [await self._doctor.get(f"/apis/{version['groupVersion']}") or {} for version in versions]
-            except httpx.HTTPError as error:
-                return f"the API server: {type(error).__name__}"
+            versions = (await self._doctor.get(f"/apis/{group}") or {}).get("versions", [])
+            lists = [await self._doctor.get(f"/apis/{version['groupVersion']}") or {} for version in versions]
             if not any(plural == kind["name"] for served in lists for kind in served.get("resources", [])):
                 return f"{name} is not served yet"
         return ""
@@ -146,33 +133,22 @@ class Addon:
         command += [f"--kubeconfig={place.home.kubeconfig}", *(f"--filename={file}" for file in files)]
         place.log.parent.mkdir(parents=True, exist_ok=True)
         try:
-            process = await asyncio.create_subprocess_exec(
-                *command, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
-            )
+            answer = await ask(command, timeout_s=APPLY_TIMEOUT_S)
+        except TimeoutError:
+            return f"kubectl apply took more than {APPLY_TIMEOUT_S} s"
         except OSError as error:
             return f"kubectl apply: {error.strerror}"
-        try:
-            output, _ = await asyncio.wait_for(process.communicate(), APPLY_TIMEOUT_S)
-        except TimeoutError:
-            process.kill()
-            return f"kubectl apply took more than {APPLY_TIMEOUT_S} s"
-        with place.log.open("ab") as log:
-            log.write(output)
-        last = output.decode(errors="replace").strip().splitlines()[-1:]
-        return "" if process.returncode == 0 else f"kubectl apply: {' '.join(last)}"
+        with place.log.open("a", encoding="utf-8") as log:
+            log.write(answer.output)
+        return "" if answer.code == 0 else f"kubectl apply: {answer.last_line}"
 
     def _secret(self) -> list[Path]:
         """Write the component's certificate as a Secret, when the table asks for one."""
-        addon, certificate = self.place.component.addon, self.place.component.certificate
-        if addon is None or addon.tls is None or certificate is None:
+        addon, issued = self.place.component.addon, self._issue_certificate()
+        if addon is None or addon.tls is None or issued is None:
             return []
         namespace, name = addon.tls.split("/")
-        signed, key = pki.Authority(self.place.home.pki).issue(
-            self.place.dir / "tls",
-            self.place.render(certificate.common_name),
-            names=self.place.render_all(certificate.names),
-        )
-        data = {"tls.crt": signed, "tls.key": key}
+        data = dict(zip(("tls.crt", "tls.key"), issued, strict=True))
         secret = {
             "apiVersion": "v1",
             "kind": "Secret",
@@ -185,20 +161,11 @@ class Addon:
         path.chmod(0o600)
         return [path]
 
-    async def _trouble(self, workloads: Iterable[Workload]) -> str:
-        try:
-            for workload in workloads:
-                found = await self._doctor.get(workload.path)
-                if trouble := _shortage(workload, found):
-                    return trouble
-        except httpx.HTTPError as error:
-            return f"the API server: {type(error).__name__}"
+    async def _lack(self, workloads: Iterable[Workload]) -> str:
+        for workload in workloads:
+            if trouble := _shortage(workload, await self._doctor.get(workload.path)):
+                return trouble
         return ""
-
-    def _become(self, state: State, detail: str) -> None:
-        if state is not self.status.state:
-            self.status.state, self.status.since = state, time.time()
-        self.status.detail = detail
 
 
 def split(manifest: str) -> tuple[list[str], list[str]]:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 import ssl
 from typing import TYPE_CHECKING, Any
 
 import httpx
 
 from testbed.catalog import CommandHealth, HttpHealth, ObjectHealth
+from testbed.command import ask
 
 if TYPE_CHECKING:
     from testbed.home import Home
@@ -34,7 +34,7 @@ class Doctor:
             verify: httpx.AsyncClient(verify=context, timeout=PROBE_TIMEOUT_S, trust_env=False)
             for verify, context in ((True, trusted), (False, unverified))
         }
-        self._api = f"https://{network.control}:6443"
+        self._api = network.api_server
 
     async def examine(self, place: Place) -> str:
         """Ask the health question of a component.
@@ -74,21 +74,12 @@ class Doctor:
 
     async def _command(self, command: list[str], path: str) -> str:
         try:
-            process = await asyncio.create_subprocess_exec(
-                *command,
-                stdout=asyncio.subprocess.PIPE,
-                stderr=asyncio.subprocess.STDOUT,
-                env={"PATH": path, "HOME": "/root"},
-            )
+            answer = await ask(command, timeout_s=PROBE_TIMEOUT_S, environment={"PATH": path, "HOME": "/root"})
+        except TimeoutError:
+            return f"{command[0]}: no answer within {PROBE_TIMEOUT_S:g} s"
         except OSError as error:
             return f"{command[0]}: {error.strerror}"
-        try:
-            output, _ = await asyncio.wait_for(process.communicate(), PROBE_TIMEOUT_S)
-        except TimeoutError:
-            process.kill()
-            return f"{command[0]}: no answer within {PROBE_TIMEOUT_S:g} s"
-        last = output.decode(errors="replace").strip().splitlines()[-1:]
-        return "" if process.returncode == 0 else f"{command[0]}: {' '.join(last) or process.returncode}"
+        return "" if answer.code == 0 else f"{command[0]}: {answer.last_line or answer.code}"
 
 
 def _not_ready(found: dict[str, Any]) -> str:

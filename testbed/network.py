@@ -12,6 +12,8 @@ DEFAULT_RANGE = "10.200.0.0/16"
 DOMAIN = "testbed.internal"
 """The company's own domain: postgres.testbed.internal, registry.testbed.internal:5000, hive.testbed.internal."""
 MAX_NODES = 9
+CGROUP = "slipway"
+"""The cgroup of the whole testbed."""
 
 
 @dataclass(frozen=True)
@@ -22,6 +24,11 @@ class Node:
     name: str
     address: IPv4Address
     pods: IPv4Network
+
+    @property
+    def cgroup(self) -> str:
+        """The cgroup of its pods, in every hierarchy."""
+        return f"{CGROUP}/{self.name}"
 
 
 @dataclass(frozen=True)
@@ -69,6 +76,11 @@ class Network:
     def control(self) -> IPv4Address:
         """The bridge: where the control plane and the world around the application listen."""
         return self.range[1]
+
+    @property
+    def api_server(self) -> str:
+        """The URL of the Kubernetes API."""
+        return f"https://{self.control}:6443"
 
     @property
     def uplink_machine(self) -> IPv4Address:

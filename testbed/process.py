@@ -12,10 +12,9 @@ import sys
 import time
 from typing import TYPE_CHECKING
 
-import httpx
-
 from testbed import pki
-from testbed.state import State, Status
+from testbed.member import Member, trouble_of
+from testbed.state import State
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -33,23 +32,13 @@ STOP_GRACE_S = 10.0
 LOG_LIMIT_BYTES = 20_000_000
 
 
-class Process:
-    """Keeps one component running.
-
-    :param place: what to run and where.
-    :param waits_for: the ready events of those that it comes after, by name.
-    :param doctor: who is asked whether it is healthy.
-    """
+class Process(Member):
+    """Keeps one component running: see :class:`~testbed.member.Member` for its arguments."""
 
     def __init__(self, place: Place, waits_for: Mapping[str, asyncio.Event], doctor: Doctor) -> None:
-        self.place = place
-        self.ready = asyncio.Event()
+        super().__init__(place, waits_for, doctor)
         self.wanted = asyncio.Event()
         self.wanted.set()
-        component = place.component
-        self.status = Status(place.name, component.about, component.version or "", State.WAITING, time.time())
-        self._waits_for = waits_for
-        self._doctor = doctor
         self._child: asyncio.subprocess.Process | None = None
 
     async def keep(self) -> None:
@@ -91,25 +80,14 @@ class Process:
         """Let the process run again."""
         self.wanted.set()
 
-    async def _wait_for_others(self) -> None:
-        for name, event in self._waits_for.items():
-            self.status.detail = f"waits for {name}"
-            await event.wait()
-        self.status.detail = ""
-
     def _write_files(self) -> None:
         place, component = self.place, self.place.component
         place.dir.mkdir(parents=True, exist_ok=True)
         if component.user != "root":
             shutil.chown(place.dir, component.user, component.user)
-        authority = pki.Authority(place.home.pki)
-        if component.certificate:
-            authority.issue(
-                place.dir / "tls",
-                place.render(component.certificate.common_name),
-                names=place.render_all(component.certificate.names),
-            )
+        self._issue_certificate()
         if component.kubeconfig:
+            authority = pki.Authority(place.home.pki)
             certificate, key = authority.issue(
                 place.dir / "client",
                 place.render(component.kubeconfig.user),
@@ -117,7 +95,7 @@ class Process:
             )
             pki.write_kubeconfig(
                 place.dir / "kubeconfig",
-                server=f"https://{place.network.control}:6443",
+                server=place.network.api_server,
                 ca=authority.certificate,
                 certificate=certificate,
                 key=key,
@@ -165,7 +143,7 @@ class Process:
 
     async def _watch(self) -> None:
         while True:
-            trouble = await self._examine()
+            trouble = await trouble_of(self._doctor.examine(self.place))
             if not trouble:
                 self._become(State.READY, "")
                 self.ready.set()
@@ -174,12 +152,6 @@ class Process:
             else:
                 self.status.detail = trouble
             await asyncio.sleep(READY_PROBE_S if self.ready.is_set() else STARTING_PROBE_S)
-
-    async def _examine(self) -> str:
-        try:
-            return await self._doctor.examine(self.place)
-        except httpx.HTTPError as error:
-            return f"the API server: {type(error).__name__}"
 
     async def _spawn(self, command: list[str]) -> asyncio.subprocess.Process:
         place, component = self.place, self.place.component
@@ -210,11 +182,6 @@ class Process:
                 extra_groups=[],
                 start_new_session=True,
             )
-
-    def _become(self, state: State, detail: str) -> None:
-        if state is not self.status.state:
-            self.status.state, self.status.since = state, time.time()
-        self.status.detail = detail
 
 
 def _ending(code: int) -> str:

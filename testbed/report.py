@@ -50,7 +50,7 @@ def addresses(home: Home, network: Network) -> Text:
         "\n".join(
             (
                 "",
-                f"API server   https://{network.control}:6443   kubeconfig {home.kubeconfig}",
+                f"API server   {network.api_server}   kubeconfig {home.kubeconfig}",
                 f"ingress      http and https on {network.ingress} for *.testbed.internal   CA {home.ca}",
                 f"             curl --cacert {home.ca} --resolve '*:443:{network.ingress}' https://prometheus.testbed.internal",
                 f"registry     {network.control}:5000, registry.testbed.internal:5000 for pods",

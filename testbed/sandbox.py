@@ -17,19 +17,16 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import psutil
-
-from testbed import cgroups
+from testbed import cgroups, proc
 from testbed.control import Supervisor
 from testbed.errors import StartError
-from testbed.network import Network
+from testbed.network import CGROUP, Network
 
 if TYPE_CHECKING:
     from testbed.home import Home
 
 UPLINK = "slipway0"
 """The machine's end of the veth pair: the only trace outside, and it vanishes with the namespace."""
-CGROUP = "slipway"
 COMMAND_TIMEOUT_S = 20
 APPEAR_S = 30.0
 VANISH_S = 20.0
@@ -61,30 +58,17 @@ class Sandbox:
     @property
     def init(self) -> int | None:
         """The supervisor: PID 1 inside, and this number outside."""
-        children = psutil.Process(self.pid).children()
-        return children[0].pid if children else None
+        return next(iter(proc.children_of(self.pid)), None)
 
 
 def find(home: Home) -> Sandbox | None:
     """Return the running testbed, None when there is none, or only what a dead one left."""
     try:
         sandbox = Sandbox(**json.loads(home.pidfile.read_text(encoding="utf-8")))
-        process = psutil.Process(sandbox.pid)
-        alive = start_of(sandbox.pid) == sandbox.started and process.status() != psutil.STATUS_ZOMBIE
-    except (OSError, ValueError, TypeError, psutil.NoSuchProcess):
+        alive = proc.start_of(sandbox.pid) == sandbox.started and not proc.is_dead(sandbox.pid)
+    except (OSError, ValueError, TypeError):
         return None
     return sandbox if alive else None
-
-
-def start_of(pid: int) -> str:
-    """Return which boot and which clock tick since then a process started in: setting the clock changes neither.
-
-    :raises OSError: there is no such process.
-    Source: proc(5), field 22 of /proc/PID/stat.
-    """
-    boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
-    stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
-    return f"{boot}/{stat.rpartition(')')[2].split()[19]}"
 
 
 def start(home: Home, network: Network, fingerprint: str) -> Sandbox:
@@ -121,7 +105,7 @@ def start(home: Home, network: Network, fingerprint: str) -> Sandbox:
         )
     sandbox = Sandbox(
         pid=process.pid,
-        started=start_of(process.pid),
+        started=proc.start_of(process.pid),
         nodes=network.node_count,
         range=str(network.range),
         fingerprint=fingerprint,
@@ -157,7 +141,7 @@ def end(home: Home) -> list[str]:
     """
     sandbox = find(home)
     if sandbox:
-        inside = [child.pid for child in psutil.Process(sandbox.pid).children()]
+        inside = proc.children_of(sandbox.pid)
         os.kill(sandbox.pid, signal.SIGKILL)
         _wait_for_end([sandbox.pid, *inside])
     _cut_uplink()
@@ -191,7 +175,7 @@ def _wait_for_supervisor(home: Home, process: subprocess.Popen[bytes]) -> None:
 def _wait_for_end(pids: list[int]) -> None:
     """Wait until the first processes are gone: PID 1 of a namespace goes last."""
     deadline = time.monotonic() + VANISH_S
-    while alive := [pid for pid in pids if not _is_dead(pid)]:
+    while alive := [pid for pid in pids if not proc.is_dead(pid)]:
         if time.monotonic() > deadline:
             raise StartError(
                 f"the testbed did not end within {VANISH_S:g} s after SIGKILL",
@@ -199,13 +183,6 @@ def _wait_for_end(pids: list[int]) -> None:
                 do=f"ps -o pid,stat,wchan,args -p {','.join(map(str, alive))}; one in state D waits for a disk",
             )
         time.sleep(POLL_S)
-
-
-def _is_dead(pid: int) -> bool:
-    try:
-        return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return True
 
 
 def _link_exists() -> bool:

@@ -65,6 +65,8 @@ def _anew(
     needs_build = build.needs_build(home, table)
     for warning in preflight.require(home, network, table, needs_build=needs_build, running=replaces is not None):
         console.print(f"warning: {warning}", markup=False)
+    if needs_build:
+        console.print(f"making what is missing: about {build.expected_seconds(home, table) / 60:.0f} min")
     build.prepare(home, table, network, console)
     if replaces:
         console.print("the running testbed was made from other files or with other nodes: it is made anew")

@@ -15,10 +15,9 @@ import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
 from typing import Any
 
-from testbed import catalog, cgroups, control, mounts, nodes, pki
+from testbed import catalog, cgroups, control, mounts, nodes, pki, proc
 from testbed.addon import Addon
 from testbed.build import manifests
 from testbed.health import Doctor
@@ -42,12 +41,12 @@ class Testbed:
         doctor = Doctor(home, network)
         self._ready: dict[str, list[Process | Addon]] = {}
         for place in places(home, network, table):
-            self._add(Process(place, self._gates(place.component), doctor))
+            self._add(Process(place, self._gates(place), doctor))
         for component in table.in_order():
             if component.addon:
                 place = Place(home, network, component)
                 manifest = manifests.place(home, table, network, component)
-                self._add(Addon(place, manifest, self._gates(component), doctor))
+                self._add(Addon(place, manifest, self._gates(place), doctor))
         self.members = [member for group in self._ready.values() for member in group]
 
     async def run(self) -> None:
@@ -76,13 +75,13 @@ class Testbed:
     def _add(self, member: Process | Addon) -> None:
         self._ready.setdefault(member.place.component.name, []).append(member)
 
-    def _gates(self, component: catalog.Component) -> dict[str, asyncio.Event]:
-        """Return the events to wait for. What runs on each node waits for its own node's part only when it is there."""
+    def _gates(self, place: Place) -> dict[str, asyncio.Event]:
+        """Return the events to wait for: on a node those of the same node, in the middle those of every node."""
         return {
             member.status.name: member.ready
-            for name in component.after
+            for name in place.component.after
             for member in self._ready[name]
-            if not (member.place.node and component.each == "node")
+            if place.node is None or member.place.node in (None, place.node)
         }
 
     def _repair(self) -> None:
@@ -97,7 +96,7 @@ class Testbed:
         await asyncio.gather(*(member.stop() for member in chosen))
         if node:
             # A node that dies takes its pods along; a shim would keep them running.
-            for pid in cgroups.detect().processes(f"slipway/{node.name}"):
+            for pid in cgroups.detect().processes(node.cgroup):
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)
             _cut(node, up=False)
@@ -127,22 +126,13 @@ async def reap() -> None:
     no race, and no list of our own children to keep.
     """
     before: set[int] = set()
-    children = Path(f"/proc/self/task/{os.getpid()}/children")
     while True:
-        dead = {pid for pid in map(int, children.read_text().split()) if _is_zombie(pid)}
+        dead = {pid for pid in proc.children_of(os.getpid()) if proc.is_dead(pid)}
         for pid in dead & before:
             with contextlib.suppress(ChildProcessError):
                 os.waitpid(pid, os.WNOHANG)
         before = dead
         await asyncio.sleep(SWEEP_S)
-
-
-def _is_zombie(pid: int) -> bool:
-    try:
-        stat = Path(f"/proc/{pid}/stat").read_text(encoding="ascii", errors="replace")
-    except OSError:
-        return False
-    return stat.rpartition(")")[2].split()[0] == "Z"
 
 
 def _cut(node: Node, *, up: bool) -> None:
@@ -156,7 +146,7 @@ def enter(home: Home, network: Network) -> None:
     nodes.build(network)
     hierarchy = cgroups.detect()
     for node in network.nodes:
-        hierarchy.create(f"slipway/{node.name}")
+        hierarchy.create(node.cgroup)
     authority = pki.Authority(home.pki)
     front = pki.Authority(home.pki, "front-proxy-ca")
     authority.ensure()
@@ -164,8 +154,9 @@ def enter(home: Home, network: Network) -> None:
     pki.ensure_key_pair(home.pki / "service-account")
     front.issue(home.pki / "front-proxy-client", "front-proxy-client")
     certificate, key = authority.issue(home.pki / "admin", "admin", groups=["system:masters"])
-    server = f"https://{network.control}:6443"
-    pki.write_kubeconfig(home.kubeconfig, server=server, ca=authority.certificate, certificate=certificate, key=key)
+    pki.write_kubeconfig(
+        home.kubeconfig, server=network.api_server, ca=authority.certificate, certificate=certificate, key=key
+    )
 
 
 async def main(home: Home, network: Network) -> None:

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from testbed.build import debian, files, go, images, manifests
 from testbed.build.lock import exclusive
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from pathlib import Path
-
     from rich.console import Console
 
     from testbed.catalog import Catalog
@@ -21,19 +17,7 @@ if TYPE_CHECKING:
 SECONDS_OF_A_PACKAGE = 2.0
 
 
-@dataclass(frozen=True)
-class Prepared:
-    """What a testbed starts from.
-
-    :param fingerprint: changes when anything that it starts from changes.
-    :param manifests: the rendered file of each add-on, by the component's name.
-    """
-
-    fingerprint: str
-    manifests: Mapping[str, Path]
-
-
-def prepare(home: Home, catalog: Catalog, network: Network, console: Console) -> Prepared:
+def prepare(home: Home, catalog: Catalog, network: Network, console: Console) -> None:
     """Make what is missing. Where nothing is, this only compares hashes.
 
     :param home: the folders.
@@ -50,9 +34,7 @@ def prepare(home: Home, catalog: Catalog, network: Network, console: Console) ->
         debian.install(debian.missing(catalog.debian_packages), say)
         go.build(home, catalog, console)
         images.build(home, catalog, console)
-        rendered = {item.name: manifests.rendered(home, catalog, network, item) for item in catalog.addons}
-        manifests.sweep(home, set(rendered.values()))
-    return Prepared(fingerprint(home, catalog, network), rendered)
+        manifests.sweep(home, {manifests.rendered(home, catalog, network, item) for item in catalog.addons})
 
 
 def fingerprint(home: Home, catalog: Catalog, network: Network) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import shutil
 import tempfile
 import time
@@ -14,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from testbed.build import files, go, program_image, stand_in
 from testbed.build.names import ImageName, registry_name
 from testbed.build.progress import Progress, Times
-from testbed.build.storage import Storage
+from testbed.build.storage import Storage, copy_storage
 from testbed.catalog import Catalog, Component, GoProgram, Image
 from testbed.errors import BuildError
 
@@ -117,7 +116,7 @@ def build(home: Home, catalog: Catalog, console: Console) -> None:
     known = files.read_json(previous / MARKER).get("images", {})
     wanted = {item.name: _image_hash(home, catalog, item) for item in planned(catalog)}
     changed = [item for item in planned(catalog) if known.get(str(item.name)) != wanted[item.name]]
-    _copy_storage(previous, partial)
+    _begin_with(previous, partial)
     with tempfile.TemporaryDirectory(prefix="images-", dir=home.cache) as work:
         _fill(home, catalog, Storage(partial, Path(work)), changed, console)
     marker = {
@@ -191,16 +190,8 @@ def _image_hash(home: Home, catalog: Catalog, item: Planned) -> str:
     return files.digest(program_image.FORM, bundle, _description(item), content)
 
 
-def _copy_storage(previous: Path, partial: Path) -> None:
-    """Copy a storage. Layers are linked and not copied: a registry writes each once, and never changes it."""
-    if not previous.is_dir():
+def _begin_with(previous: Path, partial: Path) -> None:
+    if previous.is_dir():
+        copy_storage(previous, partial)
+    else:
         partial.mkdir(parents=True)
-        return
-
-    def copy(source: str, target: str) -> str:
-        if Path(source).name == "data":
-            os.link(source, target)
-            return target
-        return str(shutil.copy2(source, target))
-
-    shutil.copytree(previous, partial, copy_function=copy)

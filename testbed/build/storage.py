@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import socket
 import subprocess
 import time
@@ -26,6 +27,29 @@ START_LIMIT = 20.0
 STOP_LIMIT = 10.0
 COPY_LIMIT = 900.0
 SWEEP_LIMIT = 300.0
+
+
+def copy_storage(source: Path, target: Path) -> None:
+    """Copy a storage folder.
+
+    A registry writes each blob once and never changes it, so blobs become hard links where both folders share a file
+    system. Tags and links to manifests are small files that a push overwrites in place, so they are copied.
+
+    :param source: a whole storage folder.
+    :param target: must not exist.
+    """
+    shutil.copytree(source, target, copy_function=_link_or_copy)
+
+
+def _link_or_copy(source: str, target: str) -> None:
+    if os.path.basename(source) == "data":  # noqa: PTH119 - copytree hands over strings
+        try:
+            os.link(source, target)
+        except OSError:
+            pass  # another file system
+        else:
+            return
+    shutil.copy2(source, target)
 
 
 class Storage:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import psutil
 import pytest
 
-from testbed import sandbox
+from testbed import proc, sandbox
 from testbed.home import Home
 
 if TYPE_CHECKING:
@@ -26,14 +26,14 @@ def remember(home: Home, pid: int, started: str) -> None:
 
 
 def test_finds_a_running_process_by_number_and_start_time(home: Home) -> None:
-    remember(home, os.getpid(), sandbox.start_of(os.getpid()))
+    remember(home, os.getpid(), proc.start_of(os.getpid()))
     found = sandbox.find(home)
     assert found is not None
     assert found.network.node_count == 3
 
 
 def test_does_not_take_a_reused_number_for_its_own(home: Home) -> None:
-    remember(home, os.getpid(), f"{sandbox.start_of(os.getpid())}0")
+    remember(home, os.getpid(), f"{proc.start_of(os.getpid())}0")
     assert sandbox.find(home) is None
 
 
@@ -46,7 +46,7 @@ def test_finds_nothing_in_what_a_kill_left(home: Home, text: str | None) -> None
 
 def test_does_not_take_a_dead_process_for_a_running_one(home: Home) -> None:
     with subprocess.Popen(["cat"], stdin=subprocess.PIPE) as child:
-        remember(home, child.pid, sandbox.start_of(child.pid))
+        remember(home, child.pid, proc.start_of(child.pid))
         assert sandbox.find(home) is not None
         child.kill()
         os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)  # dead, and not yet buried
