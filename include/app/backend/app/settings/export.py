@@ -19,6 +19,44 @@ DIALECT = "https://json-schema.org/draft/2020-12/schema"
 # Helm's validator knows RE2 only: no look-ahead.
 _NO_PASSWORD = r"^[a-z][a-z0-9+]*://([^:/@?#\s]*@)?[^@\s]*$"  # noqa: S105 - it refuses passwords
 _LIST_ITEM = r"^[^,\s]+$"
+# As in production.py, as far as a schema can say it. Production unless told otherwise, like the image: `properties`
+# is true of what is absent.
+_PRODUCTION: dict[str, Any] = {
+    "description": "What production refuses.",
+    "if": {"properties": {"process": {"properties": {"environment": {"const": "production"}}}}},
+    "then": {
+        "properties": {
+            "process": {
+                "properties": {"debug": {"const": False}, "log_level": {"enum": ["INFO", "WARNING", "ERROR"]}},
+            },
+            "api": {"properties": {"cors_origins": {"items": {"pattern": r"^https://[^*,\s]+$"}}}},
+            "database": {"properties": {"database_url": {"pattern": r"^postgresql\+psycopg://"}}},
+            "celery": {"properties": {"redis_url": {"pattern": "^rediss?://"}}},
+            "hive": {"required": ["storage_roots"], "properties": {"storage_roots": {"minItems": 1}}},
+        },
+        "required": ["hive"],
+        "if": {
+            "properties": {
+                "fault": {
+                    "properties": {"fault_allowed_in_production": {"const": True}},
+                    "required": ["fault_allowed_in_production"],
+                },
+            },
+            "required": ["fault"],
+        },
+        "else": {
+            "properties": {
+                "fault": {
+                    "properties": {
+                        "fault_error_rate": {"const": 0},
+                        "fault_latency_factor": {"const": 1},
+                        "fault_crash_after_s": {"const": 0},
+                    },
+                },
+            },
+        },
+    },
+}
 _URLS = frozenset({"database_url", "redis_url"})
 
 
@@ -38,6 +76,7 @@ def document() -> dict[str, Any]:
         "additionalProperties": False,
         "required": [group for group, schema in properties.items() if "required" in schema],
         "properties": properties,
+        "allOf": [_PRODUCTION],
     }
 
 
