@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
@@ -46,17 +47,14 @@ def canonical(value: object) -> str:
         surrogate pair or a NUL, which PostgreSQL could not give back.
     """
     try:
-        _keys_are_text(value)
-        text = json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
-        json.loads(text)
-        _plain(value)
+        _check(value)
+        return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
     except (TypeError, ValueError, RecursionError) as error:
         raise RefusedError(
             "The payload of an event cannot be written as JSON; nothing was written.",
             found=type(error).__name__ if isinstance(error, RecursionError) else str(error),
             mend="give texts, finite numbers, booleans, nulls, lists and objects with text keys.",
         ) from None
-    return text
 
 
 def moment(at: datetime) -> str:
@@ -120,30 +118,23 @@ def digest(samples: Iterable[Sample]) -> str:
     return whole.hexdigest()
 
 
-def _keys_are_text(value: object) -> None:
-    # json.dumps would turn 1, None and True into keys by itself, and two keys could become one.
+def _check(value: object) -> None:
+    """Raise for what json.dumps would take and not give back: keys that become text, halves of characters."""
     if isinstance(value, dict):
         for key, item in value.items():
             if not isinstance(key, str):
                 raise TypeError(f"a key of the type {type(key).__name__}")
-            _keys_are_text(item)
+            _check(key)
+            _check(item)
     elif isinstance(value, (list, tuple)):
         for item in value:
-            _keys_are_text(item)
-
-
-def _plain(value: object) -> None:
-    if isinstance(value, str):
+            _check(item)
+    elif isinstance(value, float) and not math.isfinite(value):
+        raise ValueError("a number that is not finite")
+    elif isinstance(value, str):
         if "\0" in value:
             raise ValueError("a text with a NUL character")
         try:
             value.encode()
         except UnicodeEncodeError:
             raise ValueError("a text with half of a surrogate pair") from None
-    elif isinstance(value, dict):
-        for key, item in value.items():
-            _plain(key)
-            _plain(item)
-    elif isinstance(value, (list, tuple)):
-        for item in value:
-            _plain(item)

@@ -27,10 +27,10 @@ from slipway.ledger.models import (
     check_names,
     new_id,
 )
-from slipway.ledger.redaction import refuse_secrets
+from slipway.ledger.redaction import masked, refuse_secrets
 from slipway.names import Channel, EventKind, Occasion, ReleaseState, Rule, Verdict
 
-CLAIM_S: Final = 120
+CLAIM_S: Final = 60
 """A notification that was claimed and not settled for so long was lost with its sender, and may be claimed again."""
 
 KIND_OF: Final[Mapping[ReleaseState, EventKind]] = {
@@ -212,7 +212,7 @@ def record_sample(
 
 
 def record_verdict(
-    release_id: str, *, at: datetime, stage: str, verdict: Verdict, rules: Sequence[Rule], reason: str,
+    release_id: str, *, at: datetime, stage: str, verdict: Verdict, rule: Rule | None, reasons: Sequence[str],
     numbers: Mapping[str, float | int | None], actor: str, epoch: int | None, key: str | None,
 ) -> Operation[Event | Refusal]:  # fmt: skip
     """Record a verdict with the digest of the samples of its stage that there were by then."""
@@ -223,7 +223,7 @@ def record_verdict(
     )
     samples = [to_sample(row) for row in rows]
     payload = {
-        "stage": stage, "verdict": verdict.value, "rules": [rule.value for rule in rules], "reason": reason,
+        "stage": stage, "verdict": verdict.value, "rule": rule.value if rule else None, "reasons": list(reasons),
         "numbers": dict(numbers), "samples": len(samples), "samples_digest": chain.digest(samples),
         "judged_at": chain.moment(at),
     }  # fmt: skip
@@ -324,32 +324,38 @@ def claim_notification(release_id: str, occasion: Occasion, channel: Channel) ->
 
 
 def settle_receipt(
-    release_id: str, occasion: Occasion, channel: Channel, *, delivered: bool, detail: str | None, actor: str
+    release_id: str, occasion: Occasion, channel: Channel, *, delivered: bool, detail: str, actor: str
 ) -> Operation[Receipt]:
-    """Write down what became of a claimed notification, in the receipt and in the chain."""
-    refuse_secrets(detail, "detail")
-    release = yield from _locked(release_id)
+    """Write down what became of a notification, in the receipt and in the chain; what was delivered stays so.
+
+    It may never have been claimed: an alert is sent whether or not the ledger answers.
+    """
+    detail = str(masked(detail))
     state = ReceiptState.DELIVERED if delivered else ReceiptState.FAILED
+    release = yield from _locked(release_id)
     rows = yield Query(
-        "UPDATE ledger.receipts SET state = %s, detail = %s, settled_at = clock_timestamp()"
-        " WHERE release_id = %s AND occasion = %s AND channel = %s AND state <> 'delivered' RETURNING *",
-        (state.value, detail, release_id, occasion.value, channel.value),
+        "INSERT INTO ledger.receipts AS r"
+        " (release_id, occasion, channel, state, detail, attempts, claimed_at, settled_at)"
+        " VALUES (%s, %s, %s, %s, %s, 1, clock_timestamp(), clock_timestamp())"
+        " ON CONFLICT (release_id, occasion, channel) DO UPDATE"
+        " SET state = excluded.state, detail = excluded.detail, settled_at = clock_timestamp()"
+        " WHERE r.state <> 'delivered' RETURNING *",
+        (release_id, occasion.value, channel.value, state.value, detail),
     )
     if not rows:
         rows = yield Query(
             "SELECT * FROM ledger.receipts WHERE release_id = %s AND occasion = %s AND channel = %s",
             (release_id, occasion.value, channel.value),
         )
-        if not rows:
-            raise RefusedError(
-                f"Nobody has claimed the notification {occasion} on {channel} of {release_id}.", mend="claim it first."
-            )
         return to_receipt(rows[0])
     receipt = to_receipt(rows[0])
     told = {
-        "occasion": occasion.value, "channel": channel.value, "delivered": delivered, "attempt": receipt.attempts,
+        "occasion": occasion.value,
+        "channel": channel.value,
+        "delivered": delivered,
+        "attempt": receipt.attempts,
         "detail": detail,
-    }  # fmt: skip
+    }
     key = f"notified:{occasion}:{channel}:{receipt.attempts}:{state}"
     if not (yield from _by_key(release_id, key)):
         yield from _append(release, Draft(EventKind.NOTIFIED, actor, told, key))

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from slipway.names import Channel, EventKind, Occasion, ReleaseState, Rule, Verdict
 
 T = TypeVar("T")
+NOTIFIER: Final = "slipway"
 ROLLBACK_TTL: Final = timedelta(minutes=3)
 
 
@@ -195,13 +196,13 @@ class Store(_Base):
         self._run("keep a sample", operations.record_sample(release_id, at, stage, _finite(numbers)))
 
     def record_verdict(
-        self, release_id: str, *, at: datetime, stage: str, verdict: Verdict, rules: Sequence[Rule] = (),
-        reason: str, numbers: Mapping[str, float | int | None], actor: str = "slipway", epoch: int | None = None,
+        self, release_id: str, *, at: datetime, stage: str, verdict: Verdict, rule: Rule | None = None,
+        reasons: Sequence[str], numbers: Mapping[str, float | int | None], actor: str = "slipway", epoch: int | None = None,
         key: str | None = None,
     ) -> Event:  # fmt: skip
         """Record a verdict, sealed with the digest of the samples of its stage up to `at`."""
         operation = operations.record_verdict(
-            release_id, at=at, stage=stage, verdict=verdict, rules=rules, reason=reason, numbers=_finite(numbers),
+            release_id, at=at, stage=stage, verdict=verdict, rule=rule, reasons=reasons, numbers=_finite(numbers),
             actor=actor, epoch=epoch, key=key,
         )  # fmt: skip
         return self._run("record a verdict", operation)
@@ -239,21 +240,19 @@ class Store(_Base):
         """Say whether the caller is to send this notification now: true once, and again after a failure."""
         return self._run("claim a notification", operations.claim_notification(release_id, occasion, channel))
 
-    def confirm_notification(
-        self, release_id: str, occasion: Occasion, channel: Channel, detail: str | None = None, *,
-        actor: str = "slipway",
-    ) -> Receipt:  # fmt: skip
-        """Write down that the channel took it; `detail` is the channel's own number or answer."""
-        return self._run("confirm a notification", operations.settle_receipt(
-            release_id, occasion, channel, delivered=True, detail=detail, actor=actor))  # fmt: skip
+    def confirm_notification(self, release_id: str, occasion: Occasion, channel: Channel, detail: str) -> None:
+        """Write down that the channel took it; `detail` is the channel's own number or answer, secrets are masked."""
+        operation = operations.settle_receipt(
+            release_id, occasion, channel, delivered=True, detail=detail, actor=NOTIFIER
+        )
+        self._run("confirm a notification", operation)
 
-    def fail_notification(
-        self, release_id: str, occasion: Occasion, channel: Channel, detail: str | None = None, *,
-        actor: str = "slipway",
-    ) -> Receipt:  # fmt: skip
-        """Write down that the channel did not take it; it may then be claimed again."""
-        return self._run("record a failed notification", operations.settle_receipt(
-            release_id, occasion, channel, delivered=False, detail=detail, actor=actor))  # fmt: skip
+    def fail_notification(self, release_id: str, occasion: Occasion, channel: Channel, error: str) -> None:
+        """Write down that the channel did not take it, secrets masked; it may then be claimed again."""
+        operation = operations.settle_receipt(
+            release_id, occasion, channel, delivered=False, detail=error, actor=NOTIFIER
+        )
+        self._run("record a failed notification", operation)
 
     def release(self, release_id: str) -> Release:
         """Return a release. :raises RefusedError: there is none of that id."""
@@ -334,13 +333,13 @@ class AsyncStore(_Base):
         await self._run("keep a sample", operations.record_sample(release_id, at, stage, _finite(numbers)))
 
     async def record_verdict(
-        self, release_id: str, *, at: datetime, stage: str, verdict: Verdict, rules: Sequence[Rule] = (),
-        reason: str, numbers: Mapping[str, float | int | None], actor: str = "slipway", epoch: int | None = None,
+        self, release_id: str, *, at: datetime, stage: str, verdict: Verdict, rule: Rule | None = None,
+        reasons: Sequence[str], numbers: Mapping[str, float | int | None], actor: str = "slipway", epoch: int | None = None,
         key: str | None = None,
     ) -> Event:  # fmt: skip
         """See :meth:`Store.record_verdict`."""
         operation = operations.record_verdict(
-            release_id, at=at, stage=stage, verdict=verdict, rules=rules, reason=reason, numbers=_finite(numbers),
+            release_id, at=at, stage=stage, verdict=verdict, rule=rule, reasons=reasons, numbers=_finite(numbers),
             actor=actor, epoch=epoch, key=key,
         )  # fmt: skip
         return await self._run("record a verdict", operation)
