@@ -117,16 +117,25 @@ GRANTS: Final[tuple[str, ...]] = (
 """What a role needs that works with the ledger, as statements with a place for its (quoted) name."""
 
 
+def version() -> Operation[int]:
+    """Return the version of the tables, 0 when there are none."""
+    rows = yield Query("SELECT to_regclass('ledger.version') IS NOT NULL AS there")
+    if not rows[0]["there"]:
+        return 0
+    rows = yield Query("SELECT coalesce(max(version), 0) AS version FROM ledger.version")
+    return int(rows[0]["version"])
+
+
 def ensure() -> Operation[int]:
     """Create or extend the tables, and return how many versions were added.
 
+    The lock comes before the first look: PostgreSQL caches that a table is absent, and a connection that looked
+    before it waited would not see what was created meanwhile.
+
     :raises LedgerError: the ledger is newer than this slipway.
     """
-    present = yield from _version()
-    if present == len(VERSIONS):
-        return 0
     yield Query("SELECT pg_advisory_xact_lock(%s)", (LOCK,))
-    present = yield from _version()  # somebody may have been here while we waited
+    present = yield from version()
     if present > len(VERSIONS):
         raise LedgerError(
             "The ledger was made by a newer slipway; nothing was changed.",
@@ -141,11 +150,3 @@ def ensure() -> Operation[int]:
             yield Query(statement)
         yield Query("INSERT INTO ledger.version VALUES (%s, clock_timestamp())", (number,))
     return len(VERSIONS) - present
-
-
-def _version() -> Operation[int]:
-    rows = yield Query("SELECT to_regclass('ledger.version') IS NOT NULL AS there")
-    if not rows[0]["there"]:
-        return 0
-    rows = yield Query("SELECT coalesce(max(version), 0) AS version FROM ledger.version")
-    return int(rows[0]["version"])

@@ -197,8 +197,8 @@ class Store(_Base):
 
     def record_verdict(
         self, release_id: str, *, at: datetime, stage: str, verdict: Verdict, rule: Rule | None = None,
-        reasons: Sequence[str], numbers: Mapping[str, float | int | None], actor: str = "slipway", epoch: int | None = None,
-        key: str | None = None,
+        reasons: Sequence[str], numbers: Mapping[str, float | int | None], actor: str = "slipway",
+        epoch: int | None = None, key: str | None = None,
     ) -> Event:  # fmt: skip
         """Record a verdict, sealed with the digest of the samples of its stage up to `at`."""
         operation = operations.record_verdict(
@@ -334,8 +334,8 @@ class AsyncStore(_Base):
 
     async def record_verdict(
         self, release_id: str, *, at: datetime, stage: str, verdict: Verdict, rule: Rule | None = None,
-        reasons: Sequence[str], numbers: Mapping[str, float | int | None], actor: str = "slipway", epoch: int | None = None,
-        key: str | None = None,
+        reasons: Sequence[str], numbers: Mapping[str, float | int | None], actor: str = "slipway",
+        epoch: int | None = None, key: str | None = None,
     ) -> Event:  # fmt: skip
         """See :meth:`Store.record_verdict`."""
         operation = operations.record_verdict(
