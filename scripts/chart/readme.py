@@ -31,10 +31,10 @@ helm upgrade --install hive-platform include/charts/hive-platform --namespace hi
   --set backend.digest=sha256:... --set worker.digest=... --set beat.digest=... --set frontend.digest=...
 ```
 
-Needs Kubernetes 1.30 or newer, Argo Rollouts, Traefik (or ingress-nginx) and, with `monitoring.enabled`, the Prometheus operator. Traefik must
-run with `--providers.kubernetescrd.allowEmptyServices=true`. Helm 4 needs `--server-side=false` for upgrade and rollback.
-Never use `--no-hooks`: the ConfigMap of the settings is a hook, so that no rollback and no upgrade takes it from running
-pods. Old ones stay; remove those that no ReplicaSet names.
+Needs Kubernetes 1.30 or newer, Argo Rollouts, Traefik (or ingress-nginx) and, with `monitoring.enabled`, the Prometheus
+operator. Traefik must run with `--providers.kubernetescrd.allowEmptyServices=true`. Helm 4 needs `--server-side=false`
+for upgrade and rollback. Never use `--no-hooks`: the ConfigMap of the settings is a hook, so that no rollback and no
+upgrade takes it from running pods. Old ones stay; remove those that no ReplicaSet names.
 
 | object | name |
 |---|---|
