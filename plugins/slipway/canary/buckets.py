@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from bisect import bisect_left
+from itertools import pairwise
 from typing import TYPE_CHECKING, Annotated, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -11,8 +11,10 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+MOST = 1e12
+"""The largest count that is taken for one. Far above it, floats and their gamma functions no longer count by ones."""
 Bound = Annotated[float, Field(allow_inf_nan=False)]
-Cumulative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Cumulative = Annotated[float, Field(ge=0, le=MOST, allow_inf_nan=False)]
 
 
 class Histogram(BaseModel):
@@ -30,7 +32,7 @@ class Histogram(BaseModel):
     @model_validator(mode="after")
     def _ascending(self) -> Self:
         pairs = (*self.buckets, (math.inf, self.count))
-        for (bound, counted), (next_bound, next_counted) in zip(pairs, pairs[1:], strict=False):
+        for (bound, counted), (next_bound, next_counted) in pairwise(pairs):
             if not bound < next_bound or counted > next_counted:
                 raise ValueError(
                     f"buckets must ascend: {counted:g} up to {bound:g} s, then {next_counted:g} up to {next_bound:g} s"
@@ -47,24 +49,17 @@ class Histogram(BaseModel):
         :param by_le: for example ``{"0.1": 5, "0.25": 8, "+Inf": 8}``; without +Inf the largest count stands for it.
         """
         values = {float(bound): counted for bound, counted in by_le.items() if math.isfinite(counted) and counted >= 0}
-        return cls.raised((bound, values[bound]) for bound in sorted(values) if not math.isnan(bound))
+        return cls.raised((bound, values[bound]) for bound in sorted(values) if bound > -math.inf)
 
     @classmethod
     def raised(cls, pairs: Iterable[tuple[float, float]]) -> Self:
         """Build one from pairs with ascending bounds, each count raised to the one before; +Inf may be the last."""
         highest, buckets = 0.0, []
         for bound, counted in pairs:
-            highest = max(highest, counted)
+            highest = min(max(highest, counted), MOST)
             if math.isfinite(bound):
                 buckets.append((bound, highest))
         return cls(buckets=tuple(buckets), count=highest)
-
-    def at(self, bound: float) -> float | None:
-        """Return the count up to a bound, None when there is no bucket with it."""
-        index = bisect_left(self.buckets, (bound, -1.0))
-        if index < len(self.buckets) and self.buckets[index][0] == bound:
-            return self.buckets[index][1]
-        return None
 
     def __add__(self, other: Histogram) -> Histogram:
         """Add the observations of another one.
@@ -77,5 +72,7 @@ class Histogram(BaseModel):
         if not self.buckets and not self.count:
             return other
         theirs = dict(other.buckets)
-        common = tuple((bound, counted + theirs[bound]) for bound, counted in self.buckets if bound in theirs)
-        return Histogram(buckets=common, count=self.count + other.count)
+        common = tuple(
+            (bound, min(counted + theirs[bound], MOST)) for bound, counted in self.buckets if bound in theirs
+        )
+        return Histogram(buckets=common, count=min(self.count + other.count, MOST))

@@ -12,10 +12,10 @@ from typing import Annotated, Self
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validator
 
-from slipway.canary.buckets import Histogram  # noqa: TC001 - likewise
+from slipway.canary.buckets import MOST, Histogram
 
-Amount = Annotated[float, Field(ge=0, allow_inf_nan=False)]
-"""A count. Float, because Prometheus has nothing else and a merged series may have lost a fraction."""
+Amount = Annotated[float, Field(ge=0, le=MOST, allow_inf_nan=False)]
+"""A count or a number of seconds. Float, because Prometheus has nothing else."""
 
 
 class Source(StrEnum):
@@ -49,7 +49,7 @@ class Counts(Closed):
         return self.errors / self.trials if self.trials else None
 
     def __add__(self, other: Counts) -> Counts:
-        return Counts(requests=self.requests + other.requests, errors=self.errors + other.errors)
+        return Counts(requests=min(self.requests + other.requests, MOST), errors=min(self.errors + other.errors, MOST))
 
 
 class PodState(Closed):
@@ -57,11 +57,13 @@ class PodState(Closed):
 
     :param restarts: of its containers since the window began, or since its birth if that was later.
     :param oom: a container was killed for its memory in that time.
+    :param unready_s: for how long it has not been ready, 0 when it is.
     :param reason: what Kubernetes says when it is not well (``CrashLoopBackOff``, ``OOMKilled``), else "".
     """
 
     name: str
     ready: bool
+    unready_s: Amount = 0
     restarts: Annotated[int, Field(ge=0)] = 0
     oom: bool = False
     reason: str = ""
@@ -100,7 +102,7 @@ class Observed(Closed):
         if self.router is None:
             return self.counts
         lost = self.router.errors
-        return Counts(requests=self.counts.requests + lost, errors=self.counts.errors + lost)
+        return self.counts + Counts(requests=lost, errors=lost)
 
 
 class Recent(Closed):
@@ -127,7 +129,9 @@ class Evidence(Closed):
     :param share: observed share of the canary's requests, 0 to 1; None where it means nothing: synthetic load goes
         past the router. See `observed_share`.
     :param sample_age_s: age of the canary's newest sample, None when there is none.
-    :param asked: the sources this step needs. :param answered: those that answered now.
+    :param asked: the sources this step needs.
+    :param answered: those that answered now.
+    :param silent_s: for how long now not all of them have answered, 0 when they have.
     :param recent: see `Recent`; None in a window that is not longer than `Policy.restart_s`.
     :param reference: the stable version in the last window in which it had traffic, for a step at weight 100.
     """
@@ -143,6 +147,7 @@ class Evidence(Closed):
     sample_age_s: Amount | None = None
     asked: tuple[Source, ...] = (Source.METRICS, Source.ROUTER, Source.PODS)
     answered: tuple[Source, ...] = ()
+    silent_s: Amount = 0
     recent: Recent | None = None
     reference: Observed | None = None
 

@@ -6,7 +6,7 @@ from typing import Annotated, Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from slipway.names import Rule, Verdict
+from slipway.names import Rule, Verdict  # noqa: TC001 - pydantic reads the annotation
 
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 

@@ -24,7 +24,8 @@ class Policy(BaseModel):
     :param min_requests_latency: the same for P95, for both versions.
     :param min_tasks: finished tasks of a follower below which there is no PASS.
     :param alpha: probability that a healthy canary is taken back in one step, over all looks and all tests.
-    :param gross_error_rate: above it a handful of requests is enough. :param gross_min_requests: that handful.
+    :param gross_error_rate: above it a handful of requests is enough.
+    :param gross_min_requests: that handful.
     :param no_data_deadline_s: how long after the end of the hold the judge waits for what is missing or in doubt.
     :param no_metrics_deadline_s: how long a source may be silent before the canary goes back unseen.
     :param max_sample_age_s: an older newest sample counts as silence.
