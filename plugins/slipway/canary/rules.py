@@ -99,7 +99,8 @@ def errors(case: Case) -> Iterator[Finding]:
     1 and 2 wait (HOLD) while the stable version is above the limit, too, and the canary is not proven worse than it:
     then a database is down, and going back would mend nothing, but add a change in the middle of an outage, and teach
     people that aborts mean nothing. When the deadline comes and both are still bad, the canary goes back after all: it
-    could not be shown to be good. While stable keeps the limit or has no traffic (weight 100), nothing speaks for waiting.
+    could not be shown to be good. While stable keeps the limit or has no traffic (weight 100), nothing speaks for
+    waiting.
     """
     for stretch in case.stretches:
         yield from _errors_in(case, stretch)
