@@ -13,7 +13,7 @@ export class Store {
   #ratings = new Ratings();
 
   versions = new VersionWindow();
-  about = null; // the answer of /version
+  abouts = new Map(); // answers of /version, by version
   clusters = null;
   tables = null;
   tasks = { scan: null, merge: null };
@@ -65,7 +65,7 @@ export class Store {
     const question = this.clusterId;
     const scope = { cluster_id: this.clusterId };
     const parts = [
-      ['version', this.#api.version(), ({ value }) => (this.about = value)],
+      ['version', this.#api.version(), ({ value }) => this.abouts.set(value.version, value)],
       ['clusters', this.#api.clusters(), ({ value }) => (this.clusters = value.items)],
       ['tables', this.#askTables(scope), (answer) => this.#takeTables(answer)],
       ...['scan', 'merge'].map((kind) => [

@@ -42,7 +42,7 @@ export function linkState({ link }) {
 }
 
 /** What is wrong with the API, null when nothing is. The countdown is left to the eye: nobody wants to hear it. */
-export function banner({ link, about, versions }, nextAt, now) {
+export function banner({ link }, nextAt, now) {
   if (link.state === 'well' || link.state === 'starting') return null;
   const reasons = [...new Set(link.failures.map(({ reason }) => reason.message))].join('; ');
   const of = link.updatedAt === null ? 'Nothing was read yet.' : `What you see is of ${clock(link.updatedAt)}.`;
@@ -93,7 +93,7 @@ function figure(name, value, notes, share = null) {
 }
 
 function bar(share) {
-  return h('span', { class: `bar bar-${severity(share)}`, vars: { '--share': String(share) }, 'aria-hidden': 'true' });
+  return h('span', { class: `bar bar-${share > 0 ? severity(share) : 'none'}`, vars: { '--share': String(share) }, 'aria-hidden': 'true' });
 }
 
 /** The choices of the cluster filter. */
@@ -179,7 +179,7 @@ export function tableColumns({ isRated, clusters, clusterId }) {
 
 function tableName(table, open) {
   const action = { type: 'button', class: 'opener', 'data-action': 'open-table', 'data-id': table.id, 'aria-expanded': open ? 'true' : 'false' };
-  return h('button', action, icon('open'), h('span', null, h('span', { class: 'note' }, `${table.database_name}.`), table.table_name), h('span', { class: 'sr' }, ', partitions'));
+  return h('button', action, icon('open'), h('span', null, h('span', { class: 'note' }, `${table.database_name}.`), table.table_name), h('span', { class: 'sr' }, ' partitions'));
 }
 
 function shareCell({ small_file_ratio: share }) {
@@ -240,7 +240,7 @@ function taskColumns(kind, nameOf, opened, now) {
   const opener = (task) => {
     const open = opened.has(taskKey(kind, task));
     const action = { type: 'button', class: 'opener', 'data-action': 'open-task', 'data-kind': kind, 'data-id': task.id, 'aria-expanded': open ? 'true' : 'false' };
-    return h('button', action, icon('open'), h('span', null, what(task)), h('span', { class: 'sr' }, `, log of ${kind} ${task.id}`));
+    return h('button', action, icon('open'), h('span', null, what(task)), h('span', { class: 'sr' }, ` log of ${kind} ${task.id}`));
   };
   return [
     { name: kind === 'scan' ? 'Cluster' : 'Table', cell: opener, style: 'main' },
@@ -334,10 +334,12 @@ function sentence(text) {
   return text ? `${text[0].toUpperCase()}${text.slice(1).replace(/[.\s]+$/, '')}.` : '';
 }
 
-/** The line at the foot of the page. */
-export function footnote({ about }, pageVersion) {
-  const page = `Page ${pageVersion}`;
-  if (about === null) return [page];
-  const features = about.features.length ? `features: ${about.features.join(', ')}` : 'no optional features';
-  return [`${page} · API ${about.version}, ${features}, schema ${about.schema_head}`];
+/** The line at the foot of the page: what each version that answers can do. */
+export function footnote({ abouts, versions }, pageVersion) {
+  const known = versions.shares.map(({ version }) => abouts.get(version)).filter(Boolean);
+  known.sort((a, b) => a.version.localeCompare(b.version, 'en', { numeric: true }));
+  const told = known.map(({ version, features, schema_head: schema }) =>
+    [`API ${version}`, ...(features.length ? [`features: ${features.join(', ')}`] : []), `schema ${schema}`].join(', '),
+  );
+  return [[`Page ${pageVersion}`, ...told].join(' · ')];
 }
