@@ -163,7 +163,7 @@ class Message(_Model):
     def _known_rows(self) -> Iterable[tuple[str, str]]:
         yield "Rule", f"{self.rule}: {RULES[self.rule]}" if self.rule else ""
         yield "Stopped by", ABORTED_BY[self.aborted_by] if self.aborted_by else ""
-        yield "Requests served by the new version", self._requests()
+        yield "Requests to the new version", self._requests()
         yield "Exposure of users", "" if self.exposure_s is None else number(self.exposure_s, Unit.SECONDS)
         yield "By", self.actor
         yield "Release", self.release.id

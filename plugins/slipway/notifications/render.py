@@ -25,6 +25,7 @@ LONGEST_DINGTALK_BYTES = 20_000
 LONGEST_DINGTALK_TITLE = 100
 LONGEST_SLACK_HEADER = 150
 LONGEST_SLACK_TEXT = 3_000
+LONGEST_SLACK_FIELD = 2_000
 MOST_SLACK_BLOCKS = 50
 LONGEST_SLACK_BLOCKS = 13_000
 """Slack answers msg_blocks_too_long above about 13,200 characters in all blocks, though its pages do not say so."""
@@ -100,7 +101,7 @@ def _dingtalk(message: Message, rows: Sequence[Fact], links: Sequence[Link]) -> 
         parts.append("  \n".join(f"> {_marked(row)}" for row in message.reason.splitlines()))
     # DingTalk draws no tables.
     parts += [_dingtalk_comparison(comparison) for comparison in message.comparisons]
-    parts.append(f"**What happens next**  \n{_marked(message.next_step)}".replace("\n", "  \n"))
+    parts.append(f"**What happens next**\n{_marked(message.next_step)}".replace("\n", "  \n"))
     if rows:
         parts.append("\n".join(f"- **{_marked(row.label)}**: {_marked(row.value)}" for row in rows))
     if _is_less(message, rows, links):
@@ -158,7 +159,10 @@ def _slack_blocks(message: Message, rows: Sequence[Fact], links: Sequence[Link])
         blocks.append(_section(f"```{cut(table, LONGEST_SLACK_TEXT - 6)}```"))
     blocks.append(_section(f"*What happens next*\n{_slack_text(message.next_step)}"))
     blocks += [
-        {"type": "section", "fields": [_mrkdwn(_slack_field(row)) for row in rows[first : first + 10]]}
+        {
+            "type": "section",
+            "fields": [_mrkdwn(_slack_field(row), LONGEST_SLACK_FIELD) for row in rows[first : first + 10]],
+        }
         for first in range(0, len(rows), 10)  # a section has ten fields at most
     ]
     if _is_less(message, rows, links):
@@ -183,8 +187,8 @@ def _section(text: str) -> dict[str, Any]:
     return {"type": "section", "text": _mrkdwn(text)}
 
 
-def _mrkdwn(text: str) -> dict[str, Any]:
-    return {"type": "mrkdwn", "text": cut(text, LONGEST_SLACK_TEXT)}
+def _mrkdwn(text: str, limit: int = LONGEST_SLACK_TEXT) -> dict[str, Any]:
+    return {"type": "mrkdwn", "text": cut(text, limit)}
 
 
 def _letters(value: object) -> int:

@@ -17,7 +17,8 @@ LARGEST = 1e12
 # Each pattern keeps its first group. They are a net under code that should never put a credential into a message:
 # the text of a foreign exception (a DSN, a URL with a token) ends up in an alert sooner or later.
 _CREDENTIALS = (
-    re.compile(r"(\b[a-z][a-z0-9+.-]{0,30}://)[^\s/]+@", re.IGNORECASE),  # scheme://user:password@host
+    # scheme://user:password@host; a password may hold a slash or an @ that nobody encoded
+    re.compile(r"(\b[a-z][a-z0-9+.-]{0,30}://)(?:[^\s:/@]*:\S*|[^\s/]+)(?=@)", re.IGNORECASE),
     re.compile(
         r"(\b[\w-]{0,40}(?:token|secret|passw(?:or)?d|pwd|api_?key)[\"']?\s*[=:]\s*[\"']?)[^\s&\"',;]+", re.IGNORECASE
     ),
@@ -80,7 +81,7 @@ def web_address(url: str) -> str | None:
         clean = urlunsplit((parts.scheme, host, parts.path, parts.query, parts.fragment))
     except ValueError:
         return None
-    return scrub(re.sub(r"[^!#-&*-;=?-Z\[\]_a-z~]", _percent, clean))
+    return scrub(re.sub(r"[^!#-&*-;=?A-Z\[\]_a-z~]", _percent, clean))
 
 
 def _percent(found: re.Match[str]) -> str:
