@@ -1,0 +1,1 @@
+"""What an Argo Rollout says of itself, read without a client. Pure."""
