@@ -1,0 +1,230 @@
+"""Monitors, alerts that promtool accepts and that fire when they should, and the dead man's switch."""
+
+from __future__ import annotations
+
+import subprocess
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import yaml
+
+from tests.charts.chart import NAMESPACE, RELEASE, render, tool
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+HEARTBEAT = {"heartbeat": {"enabled": True, "ageQuery": "time() - slipway_lease_renewed_timestamp_seconds"}}
+
+
+def test_every_target_carries_its_pod_template_hash() -> None:
+    ports = {"backend": "http", "worker": "metrics", "beat": "metrics"}
+    for component, port in ports.items():
+        spec = render().get("PodMonitor", component)["spec"]
+        assert spec["podTargetLabels"] == ["rollouts-pod-template-hash", "app.kubernetes.io/component"]
+        assert spec["podMetricsEndpoints"] == [{"port": port, "path": "/metrics", "interval": "5s"}]
+        listening = {
+            item["name"]: item["containerPort"] for item in render().pod_specs[component]["containers"][0]["ports"]
+        }
+        assert listening == {"http": 8000} if component == "backend" else {"metrics": 9101}
+
+
+def test_monitors_and_rules_carry_the_labels_that_prometheus_selects_by() -> None:
+    objects = render("", {"monitoring": {"labels": {"release": "kube-prometheus"}}})
+    for item in (*objects.of("PodMonitor"), *objects.of("PrometheusRule")):
+        assert item["metadata"]["labels"]["release"] == "kube-prometheus"
+
+
+def rules(values: dict[str, Any] | None = None) -> dict[str, Any]:
+    return dict(render("", values).get("PrometheusRule")["spec"])
+
+
+def promtool(*arguments: str) -> None:
+    done = subprocess.run([tool("promtool"), *arguments], text=True, capture_output=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.fixture
+def rule_file(tmp_path: Path) -> Path:
+    path = tmp_path / "rules.yaml"
+    path.write_text(yaml.safe_dump(rules({"deadManSwitch": HEARTBEAT})), encoding="utf-8")
+    return path
+
+
+def test_promtool_accepts_the_rules(rule_file: Path) -> None:
+    promtool("check", "rules", str(rule_file))
+
+
+def test_every_alert_says_how_bad_it_is_and_what_to_look_at() -> None:
+    for rule in rules()["groups"][0]["rules"]:
+        assert rule["labels"]["severity"] in {"P0", "P1"}, rule["alert"]
+        assert rule["labels"]["namespace"] == NAMESPACE
+        assert set(rule["annotations"]) == {"summary", "description"}
+
+
+NS = f'namespace="{NAMESPACE}"'
+UP_BACKEND = {"series": f'up{{{NS}, app_kubernetes_io_component="backend"}}', "values": "1x60"}
+UP_WORKER = {"series": f'up{{{NS}, app_kubernetes_io_component="worker"}}', "values": "1x60"}
+TICK = {"series": f"celery_beat_last_tick_timestamp_seconds{{{NS}}}", "values": "0+15x60"}
+WELL = [UP_BACKEND, UP_WORKER, TICK]
+ELSEWHERE = 'namespace="other"'
+ARGO = 'namespace="argo-rollouts"'
+
+
+def without(series: dict[str, str]) -> list[dict[str, str]]:
+    return [item for item in WELL if item is not series]
+
+
+ALERTS: dict[str, tuple[list[dict[str, str]], str, set[str]]] = {
+    "all is well": (WELL, "10m", set()),
+    "the API is gone": ([*without(UP_BACKEND), {**UP_BACKEND, "values": "0x60"}], "5m", {"HiveApiAbsent"}),
+    "workers are gone": (without(UP_WORKER), "5m", {"HiveWorkerAbsent"}),
+    "workers are gone for a moment": (without(UP_WORKER), "1m", set()),
+    "beat is gone": (without(TICK), "5m", {"HiveBeatSilent"}),
+    "beat hangs": ([*without(TICK), {**TICK, "values": "0x60"}], "10m", {"HiveBeatSilent"}),
+    "a tenth of the requests fails": (
+        [
+            *WELL,
+            {"series": f'http_requests_total{{{NS}, status="200"}}', "values": "0+90x60"},
+            {"series": f'http_requests_total{{{NS}, status="500"}}', "values": "0+10x60"},
+        ],
+        "6m",
+        {"HiveApiErrors"},
+    ),
+    "another environment's requests fail": (
+        [
+            *WELL,
+            {"series": f'http_requests_total{{{NS}, status="200"}}', "values": "0+90x60"},
+            {"series": f'http_requests_total{{{ELSEWHERE}, status="500"}}', "values": "0+90x60"},
+        ],
+        "6m",
+        set(),
+    ),
+    "few requests fail": (
+        [
+            *WELL,
+            {"series": f'http_requests_total{{{NS}, status="200"}}', "values": "0+98x60"},
+            {"series": f'http_requests_total{{{NS}, status="500"}}', "values": "0+2x60"},
+        ],
+        "6m",
+        set(),
+    ),
+    "answers are slow": (
+        [
+            *WELL,
+            {"series": f'http_request_duration_seconds_bucket{{{NS}, le="1"}}', "values": "0+10x60"},
+            {"series": f'http_request_duration_seconds_bucket{{{NS}, le="4"}}', "values": "0+100x60"},
+            {"series": f'http_request_duration_seconds_bucket{{{NS}, le="+Inf"}}', "values": "0+100x60"},
+        ],
+        "14m",
+        {"HiveApiSlow"},
+    ),
+    "a queue grows": (
+        [*WELL, {"series": f'celery_queue_length{{{NS}, queue="merge"}}', "values": "5000x60"}],
+        "14m",
+        {"HiveQueueLong"},
+    ),
+    "a rollout is degraded": (
+        [
+            *WELL,
+            {"series": f'rollout_info{{{NS}, name="{RELEASE}-backend", phase="Degraded"}}', "values": "1x60"},
+            {"series": f'rollout_info{{{ELSEWHERE}, name="{RELEASE}-worker", phase="Degraded"}}', "values": "1x60"},
+        ],
+        "5m",
+        {"HiveRolloutDegraded"},
+    ),
+    "a rollout is degraded, as a scrape without honorLabels says it": (
+        [
+            *WELL,
+            {
+                "series": f'rollout_info{{{ARGO}, exported_{NS}, name="{RELEASE}-backend", phase="Degraded"}}',
+                "values": "1x60",
+            },
+        ],
+        "5m",
+        {"HiveRolloutDegraded"},
+    ),
+    "a release is left alone": (
+        [*WELL, {"series": "slipway_lease_renewed_timestamp_seconds", "values": "0x60"}],
+        "5m",
+        {"HiveCanaryUnattended"},
+    ),
+}
+
+
+@pytest.mark.parametrize("case", ALERTS)
+def test_fires_when_it_should(case: str, rule_file: Path, tmp_path: Path) -> None:
+    series, at, expected = ALERTS[case]
+    group = rules({"deadManSwitch": HEARTBEAT})["groups"][0]
+    names = [rule["alert"] for rule in group["rules"]]
+    # promtool compares labels and annotations, too; here only who fires is of interest.
+    checks = [
+        {"expr": f'count(ALERTS{{alertname="{name}", alertstate="firing"}}) or vector(0)', "eval_time": at,
+         "exp_samples": [{"labels": "{}", "value": int(name in expected)}]}
+        for name in names
+    ]  # fmt: skip
+    test = {
+        "rule_files": [str(rule_file)],
+        "evaluation_interval": "15s",
+        "tests": [{"interval": "15s", "input_series": series, "promql_expr_test": checks}],
+    }
+    path = tmp_path / "test.yaml"
+    path.write_text(yaml.safe_dump(test), encoding="utf-8")
+    promtool("test", "rules", str(path))
+
+
+class TestDeadManSwitch:
+    def test_begins_with_the_first_user_s_request(self) -> None:
+        canary = render().get("Rollout", "backend")["spec"]["strategy"]["canary"]
+        assert canary["steps"][canary["analysis"]["startingStep"]] == {"setWeight": 10}
+        assert canary["analysis"]["templates"] == [{"templateName": f"{RELEASE}-dead-man-switch"}]
+        assert canary["analysis"]["args"] == [
+            {"name": "canary-hash", "valueFrom": {"podTemplateHashValue": "Latest"}},
+        ]
+
+    def test_has_hard_rules_only_and_patience_with_prometheus(self) -> None:
+        (metric,) = render().get("AnalysisTemplate", "dead-man-switch")["spec"]["metrics"]
+        assert metric["failureCondition"] == "result[0] > 0.25"
+        assert "successCondition" not in metric, "a doubtful canary is slipway's to judge"
+        assert "count" not in metric, "until the end of the rollout"
+        assert (metric["failureLimit"], metric["consecutiveErrorLimit"]) == (0, 30)
+
+    def test_watches_a_heartbeat_on_demand(self) -> None:
+        metrics = render("", {"deadManSwitch": HEARTBEAT}).get("AnalysisTemplate", "dead-man-switch")["spec"]["metrics"]
+        assert [metric["name"] for metric in metrics] == ["gross-errors", "unattended"]
+        assert metrics[1]["failureCondition"] == "result[0] > 1800"
+
+    def test_can_be_left_out(self) -> None:
+        objects = render("", {"deadManSwitch": {"enabled": False}})
+        assert objects.of("AnalysisTemplate") == []
+        assert "analysis" not in objects.get("Rollout", "backend")["spec"]["strategy"]["canary"]
+
+    @pytest.mark.parametrize(
+        ("good", "bad", "share"),
+        [
+            ("0+40x20", "0+20x20", 1 / 3),  # per 15 s: 240 requests a minute, a third of them failed
+            ("0+4x20", "0+4x20", 0),  # half of them failed, but only 32 a minute
+            ("0+40x20", None, 0),
+            (None, None, 0),  # silence is no failure
+        ],
+    )
+    def test_its_query_counts_only_what_says_something(
+        self, good: str | None, bad: str | None, share: float, tmp_path: Path
+    ) -> None:
+        (metric,) = render().get("AnalysisTemplate", "dead-man-switch")["spec"]["metrics"]
+        query = metric["provider"]["prometheus"]["query"].replace("{{args.canary-hash}}", "abc")
+        canary = f'{NS}, rollouts_pod_template_hash="abc"'
+        stable = f'{NS}, rollouts_pod_template_hash="def"'
+        given = {
+            f'http_requests_total{{{canary}, status="200"}}': good,
+            f'http_requests_total{{{canary}, status="503"}}': bad,
+            f'http_requests_total{{{stable}, status="500"}}': "0+900x20",
+        }
+        series = [{"series": name, "values": values} for name, values in given.items() if values]
+        check = {"expr": query, "eval_time": "4m", "exp_samples": [{"labels": "{}", "value": share}]}
+        test = {
+            "fuzzy_compare": True,
+            "tests": [{"interval": "15s", "input_series": series, "promql_expr_test": [check]}],
+        }
+        path = tmp_path / "test.yaml"
+        path.write_text(yaml.safe_dump(test), encoding="utf-8")
+        promtool("test", "rules", str(path))
