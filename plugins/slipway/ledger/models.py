@@ -22,8 +22,8 @@ SAMPLE_NUMBERS: Final = (
     "canary_requests", "canary_errors", "stable_requests", "stable_errors", "canary_p95_s", "stable_p95_s",
     "weight", "observed_share",
 )  # fmt: skip
-"""Numbers that a sample of the canary has. Counts are since the start of the stage, times in seconds, weight in
-percent (what was asked for), observed_share in percent (what the router did). None is "not known"."""
+"""Numbers that a sample of the canary has. Counts are since the start of the stage, times in seconds; weight is
+what was asked for in percent, observed_share what the router did, 0 to 1. None is "not known"."""
 
 
 @dataclass(frozen=True, slots=True)

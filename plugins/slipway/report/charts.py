@@ -108,7 +108,7 @@ def _latency(axes: Axes, dossier: Dossier) -> None:
         limits = [_scaled(_milli(one.stable_p95_s), ratio) for one in dossier.points]
         axes.plot(_times(dossier.points), _gaps(limits), color=QUIET, lw=1, ls=":")
         _say_limit(axes, dossier.points, limits, f"limit {ratio:g} x stable")
-    axes.set_ylim(bottom=0)
+    axes.set_ylim(0, axes.get_ylim()[1] * 1.1)
 
 
 def _share(axes: Axes, dossier: Dossier) -> None:

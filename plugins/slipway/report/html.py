@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from slipway.report import charts, sections
+from slipway.report.words import visible
 
 if TYPE_CHECKING:
     from slipway.report.dossier import Dossier
@@ -21,7 +22,13 @@ def render(dossier: Dossier, chart: bytes | None = None) -> str:
     from jinja2 import Environment, StrictUndefined
     from markupsafe import Markup
 
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    environment = Environment(
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        finalize=lambda value: visible(value) if type(value) is str else value,
+    )
     template = environment.from_string(TEMPLATE.read_text(encoding="utf-8"))
     holds, proof = dossier.proof
     return template.render(

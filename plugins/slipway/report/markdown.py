@@ -6,6 +6,7 @@ import re
 from typing import TYPE_CHECKING, Final
 
 from slipway.report import charts, sections
+from slipway.report.words import visible
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -49,7 +50,7 @@ def render(dossier: Dossier, chart: str | None = None) -> str:
 
 def escape(text: str) -> str:
     """Return a foreign text that Markdown shows as it is: no markup, no HTML, no link, no mention, one line."""
-    text = " ".join(text.split())
+    text = " ".join(visible(text).split())
     text = text.replace("&", "&amp;").replace("<", "&lt;")
     text = SPECIAL.sub(r"\\\1", text)
     # Bare addresses become links and @names call people, where Markdown is shown by a forge.

@@ -104,7 +104,7 @@ def _approval(event: Event) -> str:
 def _decision(verdict: Judged) -> str:
     rule = f" {words.clean(verdict.rule)}" if verdict.rule else ""
     reason = f": {words.clean(verdict.reasons[0])}" if verdict.reasons else ""
-    return f"{verdict.verdict}{rule}{reason}"
+    return f"{words.clean(verdict.verdict)}{rule}{reason}"
 
 
 def _rollback_time(dossier: Dossier) -> str:
@@ -210,7 +210,7 @@ def _receipts(dossier: Dossier) -> Table:
 def _events(events: Sequence[Event]) -> Table:
     rows = [
         (str(event.seq), words.moment(event.at).removesuffix(" UTC"), words.label(event.kind.value),
-         words.clean(event.actor), _payload(event), event.hash[:12])
+         words.clean(event.actor), _payload(event), event.hash[:8])
         for event in events
     ]  # fmt: skip
     return Table("Every event", ("", "at (UTC)", "kind", "by", "what", "hash"), rows, folded=True)

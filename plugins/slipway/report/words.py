@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 
 UNKNOWN: Final = "unknown"
 LONGEST: Final = 2_000
+HIDDEN: Final = frozenset({"Cc", "Cf", "Cs", "Co"})
+"""Categories of characters that change what is seen and are not seen themselves."""
 
 
 def moment(at: datetime | None) -> str:
@@ -28,7 +30,7 @@ def duration(seconds: float | None) -> str:
     """Return a duration with the two units that matter: 7.5 s, 3 min 20 s, 2 h 5 min."""
     if seconds is None:
         return UNKNOWN
-    if seconds < 60:
+    if round(seconds, 1) < 60:
         return f"{seconds:.2g} s" if seconds < 1 else f"{seconds:.1f} s".replace(".0 ", " ")
     whole = round(seconds)
     if whole < 3600:
@@ -62,12 +64,16 @@ def seconds(value: float | None) -> str:
     return f"{value * 1000:.0f} ms" if value < 1 else f"{value:.2f} s"
 
 
-def clean(text: object) -> str:
-    """Return a foreign text without characters that are not seen: controls, direction marks, zero widths."""
-    kept = "".join(
-        character if character == "\n" or unicodedata.category(character) not in ("Cc", "Cf", "Cs", "Co") else " "
-        for character in str(text)
+def visible(text: str) -> str:
+    """Return a text without characters that are not seen: controls, direction marks, zero widths."""
+    return "".join(
+        character if character == "\n" or unicodedata.category(character) not in HIDDEN else " " for character in text
     )
+
+
+def clean(text: object) -> str:
+    """Return a foreign text of a bounded length, with nothing in it that is not seen."""
+    kept = visible(str(text))
     return kept if len(kept) <= LONGEST else f"{kept[:LONGEST]} ... ({len(kept) - LONGEST:,} characters more)"
 
 
