@@ -1,0 +1,1 @@
+"""What a rendered chart holds, and what differs between two renderings. Pure."""
