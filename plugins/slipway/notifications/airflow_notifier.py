@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from airflow.sdk import BaseNotifier
+from airflow.sdk import BaseNotifier, Context
 
 from slipway.names import AbortedBy
 from slipway.notifications.message import ReleaseRef, aborted
@@ -16,8 +16,6 @@ from slipway.notifications.text import duration, paragraph
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
-
-    from airflow.sdk import Context
 
     from slipway.notifications.message import Message
     from slipway.notifications.sending import Notifier
@@ -100,9 +98,9 @@ class ReleaseNotifier(BaseNotifier):
         if call.is_alive():
             self.log.error("Left after %s: %s", duration(self.bound_s), "the watchdog sends what has no receipt")
 
-    def _safely(self, context: Context, *_: object) -> None:
+    def _safely(self, *args: Any) -> None:
         try:
-            self.notify(copy.copy(context))
+            self.notify(copy.copy(args[0]) if args else Context())
         except Exception as error:  # noqa: BLE001 - a callback that raises helps nobody, and hides the failure before it
             # Without the traceback: what a foreign exception says may hold an address with a token.
             self.log.error(  # noqa: TRY400
