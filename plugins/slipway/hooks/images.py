@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from slipway.errors import GateError, RefusedError
+from slipway.errors import RefusedError
 from slipway.hooks.registry import Registry
 from slipway.hooks.source import source_of
 from slipway.images import gates, vulnerabilities
@@ -18,7 +18,7 @@ from slipway.images.source import source_sha256, tag_for
 from slipway.names import EnvironmentKind, EventKind
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from slipway.hooks.builder import Builder, BuiltImage
     from slipway.hooks.registry import RegistryAddress
@@ -203,17 +203,17 @@ class Pipeline:
         )
 
 
-def write_digests(images: list[MadeImage], output: Path) -> Path:
-    """Write what was made, for whoever deploys it, and return the file.
+def write_digests(images: Sequence[MadeImage], output: Path) -> Path:
+    """Write what was made, for whoever deploys it: images.json for programs, images.env for Docker Compose.
 
     :param images: what was made.
     :param output: the folder.
-    :raises GateError: one has no digest.
+    :return: images.json.
     """
-    if nameless := [one.name for one in images if not one.digest.startswith("sha256:")]:
-        raise GateError("images without a digest do not go on", found=", ".join(nameless), mend="push them first")
     output.mkdir(parents=True, exist_ok=True)
     path = output / "images.json"
     content = {one.name: {**asdict(one), "reference": one.reference} for one in images}
     path.write_text(json.dumps(content, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+    lines = [f"{one.name.upper().replace('-', '_')}_IMAGE={one.reference}\n" for one in images]
+    (output / "images.env").write_text("".join(lines), encoding="utf-8")
     return path
