@@ -59,7 +59,7 @@ class RegistryAddress:
         :param pull: host and port that nodes pull from; the same when empty.
         :raises RegistryError: not such an address.
         """
-        host, _, prefix = text.removeprefix("http://").removeprefix("https://").strip("/").partition("/")
+        host, _, prefix = text.removeprefix("http://").removeprefix("https://").rstrip("/").partition("/")
         if not host or (prefix and not _REPOSITORY.fullmatch(prefix)):
             raise RegistryError(
                 "not the address of a registry",
