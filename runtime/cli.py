@@ -170,7 +170,7 @@ def _running(settings: Settings) -> Tree:
 def _addresses(settings: Settings) -> str:
     from runtime import keys
 
-    logins = keys.keep(settings.home).logins
+    logins = keys.read(settings.home).logins
     return "\n".join(
         (
             f"  open       {settings.url}",

@@ -97,6 +97,7 @@ def _options(settings: Settings, keys: Keys) -> dict[str, dict[str, str]]:
             # No DNS question for the machine's own name.
             "hostname_callable": "socket.gethostname",
             "execution_api_server_url": f"{settings.url}/execution/",
+            # Its warning in the API server's log takes any PostgreSQL for production; here it is one person's machine.
             "auth_manager": "airflow.api_fastapi.auth.managers.simple.simple_auth_manager.SimpleAuthManager",
             "simple_auth_manager_users": ",".join(f"{user}:{role}" for user, role in ROLES.items()),
             "simple_auth_manager_passwords_file": str(settings.home.logins),
@@ -123,10 +124,13 @@ def _options(settings: Settings, keys: Keys) -> dict[str, dict[str, str]]:
             "trigger_timeout_check_interval": "5",
             "task_instance_heartbeat_timeout": "120",
             "max_dagruns_per_loop_to_schedule": "100",
-            # Tasks of a scheduler that was killed are found again within this, not within five minutes.
-            "orphaned_tasks_check_interval": "15",
+            # After a scheduler was killed: three heartbeats until it counts as dead, and then its tasks are looked for
+            # at once, not within five minutes. There is one scheduler, so none that lives can lose its tasks by it.
+            "scheduler_health_check_threshold": "15",
+            "orphaned_tasks_check_interval": "5",
         },
-        "triggerer": {"capacity": "200"},
+        # After a triggerer was killed: how long a canary is watched by nobody. Three heartbeats, too.
+        "triggerer": {"capacity": "200", "triggerer_health_check_threshold": "15"},
         "dag_processor": {
             # A new file is seen within seconds. One that did not change is parsed once a minute: two cores.
             "refresh_interval": "10",
@@ -141,9 +145,6 @@ def _options(settings: Settings, keys: Keys) -> dict[str, dict[str, str]]:
             "file_task_handler_new_folder_permissions": "0o700",
             "file_task_handler_new_file_permissions": "0o600",
             "colored_console_log": "False",
-            # It warns that SimpleAuthManager keeps passwords in a file, and takes any PostgreSQL for production.
-            # Here that is known and wanted: one person's machine, the file is 0600, the port is local.
-            "namespace_levels": "airflow.api_fastapi.auth.managers.simple.simple_auth_manager=ERROR",
         },
         # Nothing leaves the machine.
         "metrics": {"statsd_on": "False", "otel_on": "False"},

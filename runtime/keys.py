@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 from cryptography.fernet import Fernet
 from pydantic import BaseModel, ConfigDict
 
+from testbed.errors import UsageError
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -44,7 +46,7 @@ class Keys(BaseModel):
 def keep(home: Home) -> Keys:
     """Return the keys of this state folder; make them when it has none."""
     if home.keys.is_file():
-        keys = Keys.model_validate_json(home.keys.read_bytes())
+        keys = read(home)
     else:
         keys = Keys(
             fernet=Fernet.generate_key().decode("ascii"),
@@ -58,6 +60,17 @@ def keep(home: Home) -> Keys:
     # Airflow prints into its log the passwords that it has to make itself, so it finds all of them here.
     write(home.logins, json.dumps(keys.logins) + "\n")
     return keys
+
+
+def read(home: Home) -> Keys:
+    """Return the keys of a state folder.
+
+    :raises UsageError: it has none, so no Airflow was started there.
+    """
+    try:
+        return Keys.model_validate_json(home.keys.read_bytes())
+    except FileNotFoundError as error:
+        raise UsageError("no Airflow is running", do="python -m runtime up") from error
 
 
 def write(path: Path, text: str) -> None:
