@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 from typing import Any
 
-import kubernetes_validate
+import kubernetes_validate  # type: ignore[import-untyped]
 import yaml
 from jsonschema import Draft202012Validator
 
@@ -18,7 +18,7 @@ class _Loader(yaml.CSafeLoader):
     """Reads `=`, which stands as a plain word in a CRD and is a tag of its own in YAML 1.1."""
 
 
-_Loader.add_constructor("tag:yaml.org,2002:value", lambda loader, node: loader.construct_scalar(node))
+_Loader.add_constructor("tag:yaml.org,2002:value", lambda _loader, node: str(node.value))
 
 
 def problems(item: dict[str, Any]) -> list[str]:

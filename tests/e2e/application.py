@@ -133,6 +133,16 @@ class Application:
         self.helm("upgrade", "--install", RELEASE, str(CHART), *more, values=values)
         self.values = values
 
+    @property
+    def revision(self) -> int:
+        """Return the number of Helm's present revision."""
+        return int(json.loads(self.helm("history", RELEASE, "--output=json", "--max=1"))[0]["revision"])
+
+    def rollback(self, revision: int, values: dict[str, Any]) -> None:
+        """Put a revision back, and remember the values that it was made of."""
+        self.helm("rollback", RELEASE, str(revision))
+        self.values = values
+
     def render(self, values: dict[str, Any], *more: str) -> list[dict[str, Any]]:
         """Return the objects that the chart would make."""
         text = self.helm("template", RELEASE, str(CHART), *more, values=values)

@@ -11,7 +11,7 @@ import re
 import subprocess
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import httpx
 import pytest
@@ -35,7 +35,8 @@ def images(bed: None) -> Images:
 
 @pytest.fixture(scope="module")
 def application(images: Images, namespace: str) -> Iterator[Application]:
-    made = install(namespace, images, redis=REDIS, backend={"autoscaling": {"maxReplicas": MOST_PODS}})
+    values = {"backend": {"autoscaling": {"maxReplicas": MOST_PODS}}, "deadManSwitch": {"interval": "5s"}}
+    made = install(namespace, images, redis=REDIS, **values)
     print(f"\ninstalled: {made.seconds}")
     yield made
     made.helm("uninstall", RELEASE)
@@ -45,7 +46,8 @@ def application(images: Images, namespace: str) -> Iterator[Application]:
 def test_is_ready_within_a_minute(application: Application) -> None:
     """7.3: deployed in a test environment; Backend replicas = 3."""
     assert application.seconds["ready"] <= READY_WITHIN_S, application.seconds
-    assert len(application.pods("backend")) == 3
+    # The autoscaler may have made more already: starting takes CPU.
+    assert _ready(application, "backend") >= 3
 
 
 def test_the_page_and_the_api_share_one_https_host(application: Application) -> None:
@@ -138,21 +140,35 @@ def test_of_two_evictions_at_once_one_is_refused(application: Application) -> No
     eventually("three API pods again", lambda: _ready(application, "backend") >= 3, within_s=40)
 
 
-def test_a_new_backend_digest_changes_the_backend_s_rollout_alone(application: Application, namespace: str) -> None:
-    """7.3: deployed and verified: image digests are isolated by component."""
-    newer = build_images("1.0.1")
-    before = _generations(namespace)
-    application.upgrade(merged(application.values, newer.values("backend")))
+class Canary(NamedTuple):
+    """A canary at its first hold, and what there was before it."""
+
+    revision: int
+    values: dict[str, Any]
+    before: dict[str, str]
+    after: dict[str, str]
+
+
+@pytest.fixture(scope="module")
+def canary(application: Application, namespace: str) -> Canary:
+    """The platform with a newer backend digest, held at 0 pods."""
+    revision, values, before = application.revision, application.values, _specs(namespace)
+    application.upgrade(merged(values, build_images("1.0.1").values("backend")))
     application.holds_at(1)
-    after = _generations(namespace)
-    changed = {name for name in before.keys() | after.keys() if before.get(name) != after.get(name)}
+    return Canary(revision, values, before, _specs(namespace))
+
+
+def test_a_new_backend_digest_changes_the_backend_s_rollout_alone(application: Application, canary: Canary) -> None:
+    """7.3: deployed and verified: image digests are isolated by component."""
+    names = canary.before.keys() | canary.after.keys()
+    changed = {name for name in names if canary.before.get(name) != canary.after.get(name)}
     assert changed == {f"Rollout/{RELEASE}-backend"}
     stable = {pod["spec"]["containers"][0]["image"].partition("@")[2] for pod in application.pods("backend")}
     assert stable == {build_images("1.0.0").backend.digest}, "no pod of the canary before it is promoted"
 
 
 def test_an_upgrade_in_the_middle_of_a_canary_leaves_weights_and_selectors_alone(
-    application: Application, namespace: str
+    application: Application, canary: Canary, namespace: str
 ) -> None:
     """7.3: deployed and verified: helm and Argo Rollouts do not fight over one route."""
     for step in (3, 6):
@@ -169,21 +185,44 @@ def test_an_upgrade_in_the_middle_of_a_canary_leaves_weights_and_selectors_alone
     assert application.rollout()["status"]["currentStepIndex"] == 6
 
 
-def test_a_rollback_finds_the_settings_that_were_kept(application: Application, namespace: str) -> None:
+def test_a_rollback_finds_the_settings_that_were_kept(application: Application, canary: Canary, namespace: str) -> None:
     """7.3: deployed and verified: the way back from a release with new settings."""
     application.abort()
-    good = json.loads(application.helm("history", RELEASE, "--output=json", "--max=10"))[1]["revision"]
     newer = {"settings": {"process": {"log_retention_days": 31}}, "followerSettings": _live_settings(application)}
     application.upgrade(merged(application.values, newer))
     configs = {item["metadata"]["name"] for item in get("configmap", namespace=namespace, **SELECTOR)["items"]}
     assert len(configs) == 2, configs
     application.holds_at(1)
-    application.helm("rollback", RELEASE, str(good))
+    application.rollback(canary.revision, canary.values)
     eventually("a healthy API on the old template", lambda: application.is_in("Healthy"), within_s=20)
     assert application.weights() == {"stable": 100, "canary": 0}
     kept = {item["metadata"]["name"] for item in get("configmap", namespace=namespace, **SELECTOR)["items"]}
     assert kept == configs
     assert _ready(application, "backend") >= 3
+
+
+def test_the_cluster_itself_takes_back_a_gross_failure(application: Application, namespace: str) -> None:
+    """7.3: deployed and verified: the dead man's switch works without anybody who watches."""
+    revision, values = application.revision, application.values
+    bad = {"settings": {"fault": {"fault_error_rate": 0.9}}, "followerSettings": _live_settings(application)}
+    application.upgrade(merged(values, bad))
+    for step in (1, 3):
+        application.holds_at(step)
+        application.promote()
+    with ThreadPoolExecutor(1) as users:
+        stop = threading.Event()
+        users.submit(_visit_until, stop, namespace)
+        try:
+            eventually("the abort", lambda: application.is_in("Degraded"), within_s=60)
+        finally:
+            stop.set()
+    eventually("no user on the canary", lambda: application.weights() == {"stable": 100, "canary": 0}, within_s=10)
+    message = application.rollout()["status"]["message"]
+    assert re.search(r'Metric "gross-errors" assessed Failed due to failed \(1\) > failureLimit \(0\)', message), (
+        message
+    )
+    application.rollback(revision, values)
+    eventually("a healthy API", lambda: application.is_in("Healthy"), within_s=20)
 
 
 def test_what_is_wrong_stands_in_one_log_line(application: Application, namespace: str) -> None:
@@ -236,18 +275,13 @@ def test_the_autoscaler_makes_pods_under_load(application: Application, namespac
     assert before < MOST_PODS, "there must be room for more"
     stop = threading.Event()
 
-    def burn() -> None:
-        with web(namespace) as client:
-            while not stop.is_set():
-                client.get("/api/v1/tables")
-
     def scaled() -> dict[str, Any] | None:
         scaler: dict[str, Any] = get("hpa", f"{RELEASE}-backend", namespace=namespace)
         return scaler if scaler["status"]["currentReplicas"] > before else None
 
     with ThreadPoolExecutor(3) as load:
         for _ in range(3):
-            load.submit(burn)
+            load.submit(_visit_until, stop, namespace)
         try:
             scaler = eventually("a larger API", scaled, within_s=60)
             eventually("more API pods Ready", lambda: _ready(application, "backend") > before, within_s=60)
@@ -261,6 +295,13 @@ def test_the_autoscaler_makes_pods_under_load(application: Application, namespac
     assert any(reason in event["message"] for event in events), events
 
 
+def _visit_until(stop: threading.Event, namespace: str) -> None:
+    """Ask the API again and again, as one user with one connection."""
+    with web(namespace) as client:
+        while not stop.is_set():
+            client.get("/api/v1/tables")
+
+
 def _kubectl_says(*arguments: str, stdin: str) -> str:
     """Run kubectl and return all it says, refusals too."""
     command = [str(HOME.bin / "kubectl"), f"--kubeconfig={HOME.kubeconfig}", *arguments]
@@ -272,8 +313,8 @@ def _ready(application: Application, component: str) -> int:
     return sum(is_ready(pod) for pod in application.pods(component))
 
 
-def _generations(namespace: str) -> dict[str, str]:
-    """Return what each object of the release is told to be: generation, or resourceVersion where there is none."""
+def _specs(namespace: str) -> dict[str, str]:
+    """Return what each object of the release is told to be; the canary Service's selector is Argo's to move."""
     kinds = (
         "rollouts,deployments,services,configmaps,serviceaccounts,networkpolicies,pdb,hpa,podmonitors,prometheusrules,"
         "traefikservices,ingressroutes,middlewares,analysistemplates"
