@@ -133,6 +133,7 @@ class Evidence(Closed):
     :param answered: those that answered now.
     :param silent_s: for how long now not all of them have answered, 0 when they have.
     :param recent: see `Recent`; None in a window that is not longer than `Policy.restart_s`.
+    :param alone: a first install: no stable version exists, so only absolute rules apply and latency has no measure.
     :param reference: the stable version in the last window in which it had traffic, for a step at weight 100.
     """
 
@@ -149,6 +150,7 @@ class Evidence(Closed):
     answered: tuple[Source, ...] = ()
     silent_s: Amount = 0
     recent: Recent | None = None
+    alone: bool = False
     reference: Observed | None = None
 
     @model_validator(mode="after")

@@ -115,4 +115,5 @@ class Case:
         baseline = self.baseline(stretch.stable)
         if stretch.canary.latency is None or baseline is None:
             return None
-        return exceedance(stretch.canary.latency, baseline, self.policy.max_latency_ratio)
+        policy = self.policy
+        return exceedance(stretch.canary.latency, baseline, policy.max_latency_ratio, policy.latency_floor_s)

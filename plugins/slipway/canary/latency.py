@@ -32,7 +32,7 @@ class Exceedance:
 
     :param requests: of the canary, with a known duration.
     :param slower: those above the threshold; interpolated where buckets are narrow, else what is certain.
-    :param threshold_s: ratio x P95 of the stable version.
+    :param threshold_s: ratio x P95 of the stable version, or the policy's floor.
     :param stable_requests: the threshold's own sample, see `sequential.log_e_slower`.
     :param interpolated: the buckets were narrow enough; False means that a regression needs to be larger to be seen.
     """
@@ -95,24 +95,25 @@ def slower_than(histogram: Histogram, threshold_s: float) -> Span:
     return Span(low, high - (high - low) * part, high)
 
 
-def exceedance(canary: Histogram, stable: Histogram, ratio: float, q: float = P95) -> Exceedance | None:
-    """Count the canary's requests that are slower than `ratio` x the stable version's quantile.
+def exceedance(canary: Histogram, stable: Histogram, ratio: float, floor_s: float = 0.0) -> Exceedance | None:
+    """Count the canary's requests that are slower than `ratio` x the stable version's P95.
 
     "P95 of the canary is above 1.5 x P95 of stable" says the same as "more than 5 % of the canary's requests are slower
     than 1.5 x P95 of stable", and the second form is a count, which a sequential test can take.
 
-    Where the bucket of the quantile or the one of the threshold is wider than `NARROW`, the bounds are taken that speak
-    for the canary: the upper bound of stable's quantile, and only the requests that are certainly slower. So coarse
-    buckets cost power, never a healthy canary. None when the stable version has no quantile, or one above its highest
-    bound.
+    Where the bucket of P95 or the one of the threshold is wider than `NARROW`, the bounds are taken that speak
+    for the canary: the upper bound of stable's P95, and only the requests that are certainly slower. So coarse
+    buckets cost power, never a healthy canary. None when the stable version has no P95, or one above its highest bound.
+
+    :param floor_s: the threshold is never below it.
     """
-    span = quantile_span(stable, q)
+    span = quantile_span(stable, P95)
     if span is None or not canary.buckets or not math.isfinite(span.high):
         return None
-    threshold_s = ratio * span.estimate
+    threshold_s = max(ratio * span.estimate, floor_s)
     narrow = is_narrow(stable, span.estimate) and is_narrow(canary, threshold_s)
     if not narrow:
-        threshold_s = ratio * span.high
+        threshold_s = max(ratio * span.high, floor_s)
     slower = slower_than(canary, threshold_s)
     counted = slower.estimate if narrow else slower.low
     return Exceedance(canary.count, counted, threshold_s, stable.count, narrow)

@@ -19,8 +19,11 @@ class Policy(BaseModel):
 
     :param max_error_rate: the user's rule: more is bad.
     :param max_latency_ratio: the user's rule: P95 of the canary over P95 of stable; more is bad.
+    :param latency_floor_s: nothing below it is slow: 8 ms after 5 ms is 1.6 x, and nobody's trouble. 0 keeps to the
+        ratio alone.
     :param max_error_ratio: canary's error rate over stable's that is still no worse; 1 means "proven worse at all".
-    :param min_requests: canary requests below which there is no PASS and no verdict by the literal error rule.
+    :param min_requests: canary requests below which there is no PASS, and a rate above the limit is not held against it
+        unless it is proven.
     :param min_requests_latency: the same for P95, for both versions.
     :param min_tasks: finished tasks of a follower below which there is no PASS.
     :param alpha: probability that a healthy canary is taken back in one step, over all looks and all tests.
@@ -42,6 +45,7 @@ class Policy(BaseModel):
 
     max_error_rate: Rate = 0.05
     max_latency_ratio: Annotated[float, Field(gt=1, le=100)] = 1.5
+    latency_floor_s: Seconds = 0
     max_error_ratio: Annotated[float, Field(ge=1, le=100)] = 1.0
     min_requests: Annotated[int, Field(ge=1)] = 50
     min_requests_latency: Annotated[int, Field(ge=1)] = 200

@@ -144,7 +144,7 @@ def latency_hold_s(weight: int, load: Load, policy: Policy, ratio: float) -> flo
 
     def found(hold_s: float) -> bool:
         requests, others = _requests(weight, load, hold_s)
-        expected = exceedance(slow, usual, policy.max_latency_ratio)
+        expected = exceedance(slow, usual, policy.max_latency_ratio, policy.latency_floor_s)
         if expected is None or not requests:
             return False
         slower = _few(requests, expected.slower / expected.requests, policy.power)

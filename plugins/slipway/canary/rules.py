@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from slipway.canary.evidence import Counts, PodState
     from slipway.canary.findings import Case, Stretch
+    from slipway.canary.latency import Exceedance
     from slipway.canary.policy import Policy
 
 SIGMAS = 4.0
@@ -92,8 +93,7 @@ def errors(case: Case) -> Iterator[Finding]:
 
     FAIL, in this order:
     1. gross: more than half of at least a handful of requests;
-    2. the user's limit: the rate is above it with enough requests and proven worse than stable's, or is proven to
-       be above it by itself;
+    2. the user's limit: the rate is above it and proven worse than stable's, or is proven to be above it by itself;
     3. proven worse than stable, though below the limit.
 
     1 and 2 wait (HOLD) while the stable version is above the limit, too, and the canary is not proven worse than it:
@@ -135,8 +135,7 @@ def _broken_limit(canary: Counts, policy: Policy, *, worse: bool, level: float) 
         return Rule.GROSS_FAILURE
     if rate <= policy.max_error_rate:
         return None
-    enough = worse and canary.trials >= policy.min_requests
-    if enough or log_e_rate(canary.errors, canary.trials, policy.max_error_rate) >= needed(level):
+    if worse or log_e_rate(canary.errors, canary.trials, policy.max_error_rate) >= needed(level):
         return Rule.ERROR_RATE
     return None
 
@@ -161,13 +160,25 @@ def latency(case: Case) -> Iterator[Finding]:
                 slow = (
                     f"{stretch.name}{percent(found.slower / found.requests)} of the canary's {number(found.requests)} "
                     f"requests are slower than {seconds(found.threshold_s)}, "
-                    f"{policy.max_latency_ratio:g} x stable's P95; limit {percent(1 - P95)}{_ratio(case)}"
+                    f"{_threshold(found, policy)}; limit {percent(1 - P95)}{_ratio(case)}"
                 )
                 yield Finding(Rule.LATENCY_P95, slow)
-    ratio = case.latency_ratio
-    if ratio is not None and ratio > policy.max_latency_ratio and min(case.measured) >= policy.min_requests_latency:
+    if _is_above(case) and min(case.measured) >= policy.min_requests_latency:
         doubt = f"{_ratio(case).removeprefix('; ')}; limit {policy.max_latency_ratio:g} x, but this may still be chance"
         yield Finding(Rule.LATENCY_P95, doubt, case.give_up_s)
+
+
+def _threshold(found: Exceedance, policy: Policy) -> str:
+    if found.threshold_s <= policy.latency_floor_s:
+        return "below which nothing counts as slow"
+    return f"{policy.max_latency_ratio:g} x stable's P95"
+
+
+def _is_above(case: Case) -> bool:
+    (canary_s, _), ratio = case.p95, case.latency_ratio
+    if canary_s is None or ratio is None:
+        return False
+    return ratio > case.policy.max_latency_ratio and canary_s > case.policy.latency_floor_s
 
 
 def _ratio(case: Case) -> str:
@@ -238,6 +249,8 @@ def amount(case: Case) -> Iterator[Finding]:
     if seen < policy.min_requests:
         few = f"the canary has had {number(seen)} requests of the {number(policy.min_requests)} that a verdict needs"
         yield Finding(Rule.NOT_ENOUGH_DATA, few, case.give_up_s)
+    if case.evidence.alone:
+        return
     canary, stable = case.measured
     if min(canary, stable) < policy.min_requests_latency:
         few = (

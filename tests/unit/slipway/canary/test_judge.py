@@ -99,6 +99,10 @@ def test_requests_that_reached_no_pod_count(at: Callable[..., Judgement], observ
     assert said(at(10, canary=observed(150, 0, lost=40))) == (Verdict.FAIL, Rule.ERROR_RATE)
 
 
+def test_few_requests_are_enough_when_they_prove_it(at: Callable[..., Judgement]) -> None:
+    assert said(at(3, (30, 7), (270, 1))) == (Verdict.FAIL, Rule.ERROR_RATE)
+
+
 # Both are bad
 
 
@@ -174,6 +178,38 @@ def test_at_full_weight_the_absolute_rule_decides_alone(
     assert found.reasons[0] == (
         "error rate 20.0 % (120 of 600 requests), stable has no requests to compare with; limit 5.0 %"
     )
+
+
+def test_a_first_install_needs_no_stable_version(
+    at: Callable[..., Judgement], observed: Callable[..., Observed]
+) -> None:
+    first = {"weight": 100, "weight_set": 100, "share": None, "stable": Observed(), "alone": True}
+    assert at(60, **first).verdict is Verdict.PASS
+    assert said(at(30, (600, 120), **first)) == (Verdict.FAIL, Rule.ERROR_RATE)
+    assert said(at(60, (49, 0), **first)) == (Verdict.HOLD, Rule.NOT_ENOUGH_DATA)
+
+
+@pytest.mark.parametrize(
+    ("floor_s", "slow_s", "expected"),
+    [
+        (0.0, 0.1, (Verdict.FAIL, Rule.LATENCY_P95)),
+        (0.2, 0.1, (Verdict.PASS, None)),
+        (0.2, 0.5, (Verdict.FAIL, Rule.LATENCY_P95)),
+    ],
+)
+def test_below_the_floor_nothing_is_slow(
+    evidence: Callable[..., Evidence],
+    observed: Callable[..., Observed],
+    histogram: Callable[..., Histogram],
+    floor_s: float,
+    slow_s: float,
+    expected: tuple[Verdict, Rule | None],
+) -> None:
+    policy = POLICY.model_copy(update={"latency_floor_s": floor_s})
+    slow = observed(600, latency=histogram(600, slow=0.3, slow_s=slow_s))
+    found = judge(evidence(60, slow, observed(5400)), policy, elapsed_s=60)
+    assert said(found) == expected
+    assert ("below which nothing counts as slow" in found.reasons[0]) is (floor_s == 0.2 and slow_s == 0.5)
 
 
 # Pods
