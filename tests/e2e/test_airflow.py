@@ -178,6 +178,21 @@ def test_a_busy_port_is_refused_before_anything_starts(bed: None) -> None:
     assert databases() == set()
 
 
+def test_a_database_of_somebody_else_is_neither_taken_nor_dropped(bed: None) -> None:
+    name = "slipway_ledger_e2e"
+    with psycopg.connect(settings.read(ENVIRON).postgres, autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name}".encode())
+        try:
+            done = runtime("up", environ=ENVIRON)
+            assert done.returncode == 2
+            assert done.stderr.splitlines()[-2].startswith(f"error: the database {name} on ")
+            assert runtime("down", environ=ENVIRON).returncode == 0
+            assert databases() == {name}
+            assert roles() == set()
+        finally:
+            connection.execute(f"DROP DATABASE {name}".encode())
+
+
 def below() -> list[psutil.Process]:
     """Return every process of this Airflow."""
     running = tree.find(settings.read(ENVIRON).home)
