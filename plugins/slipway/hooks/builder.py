@@ -20,11 +20,11 @@ from slipway.hooks.process import run
 from slipway.images.facts import ImageFacts, facts_of, read_manifest
 from slipway.images.normal import FILES_EPOCH, normalised
 from slipway.images.source import (
-    CREATED_ARG,
+    CREATED,
     EPOCH_ARG,
-    REVISION_ARG,
+    REVISION,
     SOURCE_LABEL,
-    VERSION_ARG,
+    VERSION,
     ImageBuild,
     Source,
     source_sha256,
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from slipway.hooks.registry import RegistryAddress
+    from slipway.images.address import RegistryAddress
 
 BUILD_TIMEOUT_S = 1800.0
 COPY_TIMEOUT_S = 900.0
@@ -142,7 +142,7 @@ class Builder:
             "copy",
             "--quiet",
             "--preserve-digests",
-            f"--dest-tls-verify={str(not address.is_plain_http).lower()}",
+            *_access("dest", address),
             f"--digestfile={digest_file}",
             f"dir:{built.folder}",
             target,
@@ -174,7 +174,7 @@ class Builder:
             "copy",
             "--quiet",
             "--preserve-digests",
-            f"--src-tls-verify={str(not address.is_plain_http).lower()}",
+            *_access("src", address),
             f"docker://{address.host}/{address.repository(name)}@{facts.digest}",
             f"dir:{folder}",
             what=f"{name} from {address.host}",
@@ -225,13 +225,9 @@ def build_command(kind: BuilderKind, image: ImageBuild, version: str, source: So
     :param kind: with which program.
     :param local: name in the builder's own store.
     """
-    arguments = {
-        **image.build_args,
-        VERSION_ARG: version,
-        REVISION_ARG: source.revision,
-        CREATED_ARG: timestamp(source.committed_at),
-        EPOCH_ARG: str(FILES_EPOCH),
-    }
+    known = {VERSION: version, REVISION: source.revision, CREATED: timestamp(source.committed_at)}
+    facts = {argument: known[fact] for argument, fact in image.facts.items()}
+    arguments = {**image.build_args, **facts, EPOCH_ARG: str(FILES_EPOCH)}
     command = [str(kind), "build", "--tag", local, "--file", str(image.context / image.dockerfile)]
     if kind is BuilderKind.BUILDAH:
         # Docker's format keeps HEALTHCHECK; a fixed time makes layers the same wherever they are made; a base image
@@ -241,6 +237,12 @@ def build_command(kind: BuilderKind, image: ImageBuild, version: str, source: So
     for key, value in sorted(arguments.items()):
         command += ["--build-arg", f"{key}={value}"]
     return [*command, str(image.context)]
+
+
+def _access(side: str, address: RegistryAddress) -> list[str]:
+    """Return skopeo's options for one side of a copy."""
+    options = [f"--{side}-tls-verify={str(not address.is_plain_http).lower()}"]
+    return [*options, f"--{side}-authfile={address.auth_file}"] if address.auth_file else options
 
 
 def normalise_folder(folder: Path, created: str, name: str) -> ImageFacts:

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from slipway.hooks.builder import Builder, BuiltImage
-    from slipway.hooks.registry import RegistryAddress
     from slipway.hooks.trivy import Trivy
+    from slipway.images.address import RegistryAddress
     from slipway.images.facts import ImageFacts
     from slipway.images.source import ImageBuild, Source
     from slipway.images.vulnerabilities import Event, Judgement, Policy
@@ -133,8 +133,9 @@ class Pipeline:
     def _known(self, image: ImageBuild, version: str, source: Source) -> ImageFacts | None:
         """Return what the registry holds of this very source, or None."""
         sha = source_sha256(image, source, version)
-        with Registry(self._address.host, is_plain_http=self._address.is_plain_http) as registry:
-            facts = registry.inspect(self._address.repository(image.name), tag_for(version, sha))
+        address = self._address
+        with Registry(address.host, is_plain_http=address.is_plain_http, auth_file=address.auth_file) as registry:
+            facts = registry.inspect(address.repository(image.name), tag_for(version, sha))
         if facts is None:
             return None
         said = (facts.source_sha256, facts.labels.get(gates.VERSION_LABEL), facts.labels.get(gates.REVISION_LABEL))
@@ -153,7 +154,7 @@ class Pipeline:
     def _limits(self, image: ImageBuild, version: str, source: Source) -> gates.Limits:
         path = image.context / image.dockerfile
         base = final_base(path.read_text(encoding="utf-8"), str(path))
-        return gates.Limits(image.max_compressed_mb, version, source.revision, base, image.user)
+        return gates.Limits(image.max_compressed_mb, version, source.revision, base, image.user, image.has_healthcheck)
 
     def _examine(self, built: BuiltImage, work: Path) -> tuple[Judgement, Path]:
         layout = self._builder.layout(built, work / f"{built.name}.oci")

@@ -7,7 +7,6 @@ import hashlib
 import json
 import os
 import re
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -32,49 +31,7 @@ LARGEST_ANSWER_BYTES = 8_000_000
 NOT_FOUND = 404
 UNAUTHORIZED = 401
 PLATFORM = ("linux", "amd64")
-_REPOSITORY = re.compile(r"[a-z0-9]+(?:(?:[._/-]|__)[a-z0-9]+)*")
 _CHALLENGE = re.compile(r'(\w+)="([^"]*)"')
-
-
-@dataclass(frozen=True)
-class RegistryAddress:
-    """Where images go.
-
-    :param host: host and port that we push to, for example `10.200.0.1:5000`.
-    :param prefix: first part of every repository, for example `hive-platform`; may be empty.
-    :param pull_host: host and port that nodes pull from, when they know the registry by another name.
-    :param is_plain_http: speak http; for a registry on a private network only.
-    """
-
-    host: str
-    prefix: str = ""
-    pull_host: str = ""
-    is_plain_http: bool = False
-
-    @classmethod
-    def parse(cls, text: str, *, pull: str = "", is_plain_http: bool = False) -> RegistryAddress:
-        """Read `HOST[:PORT][/PREFIX]`.
-
-        :param text: for example `registry.example.com/hive-platform`.
-        :param pull: host and port that nodes pull from; the same when empty.
-        :raises RegistryError: not such an address.
-        """
-        host, _, prefix = text.removeprefix("http://").removeprefix("https://").rstrip("/").partition("/")
-        if not host or (prefix and not _REPOSITORY.fullmatch(prefix)):
-            raise RegistryError(
-                "not the address of a registry",
-                found=repr(text[:120]),
-                mend="use HOST[:PORT][/PREFIX], for example registry.example.com/hive-platform",
-            )
-        return cls(host, prefix, pull, is_plain_http or text.startswith("http://"))
-
-    def repository(self, name: str) -> str:
-        """Return an image's repository, without the host."""
-        return f"{self.prefix}/{name}" if self.prefix else name
-
-    def pull_name(self, name: str) -> str:
-        """Return what a manifest calls the image's repository, host included."""
-        return f"{self.pull_host or self.host}/{self.repository(name)}"
 
 
 class Registry:
@@ -208,6 +165,19 @@ def credentials(host: str, auth_file: Path | None = None) -> tuple[str, str] | N
         if user:
             return user, password
     return None
+
+
+def login_file(folder: Path, host: str, user: str, password: str) -> Path:
+    """Write credentials where only this process's user reads them, and return the file.
+
+    :param folder: of the task, removed with it.
+    :param host: host and port of the registry.
+    """
+    path = folder / "auth.json"
+    entry = {"auth": base64.b64encode(f"{user}:{password}".encode()).decode()}
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:
+        json.dump({"auths": {host: entry}}, file)
+    return path
 
 
 def _auth_files() -> list[Path]:

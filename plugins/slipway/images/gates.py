@@ -38,6 +38,7 @@ class Limits:
     :param version: the release's version.
     :param revision: the revision it was built from.
     :param base: the image that the Dockerfile's last stage stands on.
+    :param has_healthcheck: it must say how its health is asked.
     """
 
     max_compressed_mb: float
@@ -45,6 +46,7 @@ class Limits:
     revision: str
     base: str
     user: str | None = None
+    has_healthcheck: bool = True
 
 
 @dataclass(frozen=True)
@@ -63,7 +65,7 @@ class Refusal:
 
 def refusals(facts: ImageFacts, limits: Limits) -> tuple[Refusal, ...]:
     """Return every reason why this image does not go on; none is a pass."""
-    return (*_size(facts, limits), *_user(facts, limits), *_healthcheck(facts), *_labels(facts, limits))
+    return (*_size(facts, limits), *_user(facts, limits), *_healthcheck(facts, limits), *_labels(facts, limits))
 
 
 def require(name: str, facts: ImageFacts, limits: Limits) -> None:
@@ -118,8 +120,8 @@ def _user(facts: ImageFacts, limits: Limits) -> tuple[Refusal, ...]:
     return ()
 
 
-def _healthcheck(facts: ImageFacts) -> tuple[Refusal, ...]:
-    if facts.healthcheck is not None:
+def _healthcheck(facts: ImageFacts, limits: Limits) -> tuple[Refusal, ...]:
+    if facts.healthcheck is not None or not limits.has_healthcheck:
         return ()
     if not facts.has_docker_format:
         return (

@@ -20,11 +20,12 @@ SOURCE_LABEL = "dev.slipway.source"
 STAND_IN_LABEL = "dev.slipway.stand-in"
 """Set on a base image that only stands in for a public one, and inherited from it."""
 
-VERSION_ARG = "APP_VERSION"
-REVISION_ARG = "REVISION"
-CREATED_ARG = "CREATED"
+VERSION = "version"
+REVISION = "revision"
+CREATED = "created"
+FACTS = {"APP_VERSION": VERSION, "REVISION": REVISION, "CREATED": CREATED}
+"""What build arguments are given where the release says nothing else."""
 EPOCH_ARG = "SOURCE_DATE_EPOCH"
-RESERVED_ARGS = frozenset({VERSION_ARG, REVISION_ARG, CREATED_ARG, EPOCH_ARG})
 
 MB = 1_000_000
 _NAME = re.compile(r"[a-z0-9]+(?:[._-][a-z0-9]+)*")
@@ -39,9 +40,11 @@ class ImageBuild:
     :param name: last part of the repository, for example `backend`.
     :param context: the folder that the builder sees.
     :param dockerfile: the Dockerfile, from the context.
-    :param build_args: build arguments besides version, revision and time.
+    :param facts: build arguments that are given the version, the revision or the commit's time, by name.
+    :param build_args: the other build arguments.
     :param max_compressed_mb: the sum of the compressed layers must stay below this, in 10^6 bytes.
     :param user: the numeric user that the image must run as; None admits any that is not root.
+    :param has_healthcheck: the image must say how its health is asked.
     """
 
     name: str
@@ -50,6 +53,8 @@ class ImageBuild:
     build_args: Mapping[str, str] = field(default_factory=dict)
     max_compressed_mb: float = 500
     user: str | None = None
+    facts: Mapping[str, str] = field(default_factory=lambda: FACTS)
+    has_healthcheck: bool = True
 
     def __post_init__(self) -> None:
         """Refuse what would build something else than it says.
@@ -62,11 +67,17 @@ class ImageBuild:
                 found=repr(self.name[:80]),
                 mend="use lower case letters, digits, and single dots, underscores or dashes between them",
             )
-        if reserved := RESERVED_ARGS & self.build_args.keys():
+        if reserved := {EPOCH_ARG, *self.facts} & self.build_args.keys():
             raise SpecError(
                 f"the image {self.name} sets build arguments that are slipway's own",
                 found=", ".join(sorted(reserved)),
                 mend="leave them out: version, revision and time come from the release and from git",
+            )
+        if unknown := {*self.facts.values()} - {VERSION, REVISION, CREATED}:
+            raise SpecError(
+                f"the image {self.name} gives build arguments what nobody knows",
+                found=", ".join(sorted(unknown)),
+                mend=f"give them {VERSION}, {REVISION} or {CREATED}",
             )
 
 
@@ -110,7 +121,7 @@ def source_sha256(build: ImageBuild, source: Source, version: str) -> str:
     :param version: the release's version.
     """
     parts = [build.name, build.dockerfile, version, source.revision, source.content_sha256]
-    parts += [f"{key}={value}" for key, value in sorted(build.build_args.items())]
+    parts += [f"{key}={value}" for key, value in sorted({**build.facts, **build.build_args}.items())]
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()
 
 

@@ -13,8 +13,8 @@ from slipway.errors import BuildError, RegistryError
 from slipway.hooks import builder as module
 from slipway.hooks.builder import Builder, BuilderKind, BuiltImage, build_command, normalise_folder
 from slipway.hooks.process import Completed
-from slipway.hooks.registry import RegistryAddress
 from slipway.hooks.source import source_of
+from slipway.images.address import RegistryAddress
 from slipway.images.facts import DOCKER_MANIFEST, ImageFacts
 from slipway.images.source import ImageBuild, Source, source_sha256
 

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import pytest
 from slipway.errors import RegistryError
-from slipway.hooks.registry import Registry, RegistryAddress, credentials
+from slipway.hooks.registry import Registry, credentials, login_file
+from slipway.images.address import RegistryAddress
 from slipway.images.facts import DOCKER_LIST, DOCKER_MANIFEST
 
 if TYPE_CHECKING:
@@ -210,6 +211,13 @@ def test_reads_credentials_where_a_login_leaves_them(tmp_path: Path, monkeypatch
     assert "a secret" not in str(caught.value)
 
 
+def test_writes_credentials_for_its_own_eyes_only(tmp_path: Path) -> None:
+    file = login_file(tmp_path, HOST, "robot", "pass:word")
+
+    assert credentials(HOST, file) == ("robot", "pass:word")
+    assert file.stat().st_mode & 0o777 == 0o600
+
+
 @pytest.mark.parametrize(
     ("text", "host", "repository"),
     [
@@ -225,14 +233,14 @@ def test_reads_an_address(text: str, host: str, repository: str) -> None:
     assert address.is_plain_http is text.startswith("http://")
 
 
-@pytest.mark.parametrize("text", ["", "/x", "host/UPPER", "host/a b", "host/../x"])
+@pytest.mark.parametrize("text", ["", "/x", "-host/x", "host/UPPER", "host/a b", "host/../x"])
 def test_refuses_what_is_no_address(text: str) -> None:
     with pytest.raises(RegistryError, match="not the address of a registry"):
         RegistryAddress.parse(text)
 
 
 def test_nodes_may_know_the_registry_by_another_name() -> None:
-    address = RegistryAddress.parse("10.200.0.1:5000/hive", pull="registry.testbed.internal:5000")
+    address = RegistryAddress.parse("10.200.0.1:5000/hive", pull="registry.testbed.internal:5000/hive")
 
     assert address.pull_name("backend") == "registry.testbed.internal:5000/hive/backend"
     assert RegistryAddress.parse("r.example.com/hive").pull_name("backend") == "r.example.com/hive/backend"
