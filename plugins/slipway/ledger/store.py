@@ -11,7 +11,9 @@ import asyncio
 import math
 import os
 import secrets
-from contextlib import contextmanager
+import socket
+import threading
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
@@ -32,18 +34,28 @@ if TYPE_CHECKING:
     from slipway.names import Channel, EventKind, Occasion, ReleaseState, Rule, Verdict
 
 T = TypeVar("T")
+LOOK: Final = "is PostgreSQL up, and are name and password of the connection right? Then repeat."
+TABLES_MISSING: Final = "create its tables with Store.ensure, as the first task of a release does."
 NOTIFIER: Final = "slipway"
 ROLLBACK_TTL: Final = timedelta(minutes=3)
 
 
 @dataclass(frozen=True, slots=True)
 class Timeouts:
-    """How long the ledger may take, in seconds. An abort waits for it no longer than connect_s + statement_s."""
+    """How long the ledger may take, in seconds; a whole call no longer than :attr:`whole_s`.
+
+    :param idle_s: after so long PostgreSQL itself ends the transaction of a process that was stopped in the middle.
+    """
 
     connect_s: int = 3
     statement_s: float = 5
     lock_s: float = 3
     idle_s: float = 10
+
+    @property
+    def whole_s(self) -> float:
+        """The longest that a call can take."""
+        return self.connect_s + self.statement_s + self.lock_s
 
 
 class _Base:
@@ -90,12 +102,12 @@ class _Base:
     def _explained(self, doing: str) -> Iterator[None]:
         try:
             yield
-        except (psycopg.Error, TimeoutError) as error:
+        except psycopg.Error as error:
             lines = str(error).strip().splitlines()
             raise LedgerError(
                 f"The ledger at {self.place} could not {doing}.",
-                found=f"{type(error).__name__}: {lines[0] if lines else 'no answer in time'}",
-                mend="is PostgreSQL up, and are name and password of the connection right? Then repeat.",
+                found=f"{type(error).__name__}: {lines[0] if lines else 'no details'}",
+                mend=TABLES_MISSING if isinstance(error, psycopg.errors.UndefinedTable) else LOOK,
             ) from None
 
 
@@ -298,8 +310,13 @@ class Store(_Base):
         return self._run("read the record of a release", operations.record(release_id))
 
     def _run(self, doing: str, operation: Operation[T | Refusal]) -> T:
-        with self._explained(doing), psycopg.connect(self._dsn, row_factory=dict_row) as connection:
+        with (
+            self._explained(doing),
+            psycopg.connect(self._dsn, row_factory=dict_row) as connection,
+            _bounded(connection, self.timeouts.statement_s + self.timeouts.lock_s),
+        ):
             result = _drive(connection, operation)
+            connection.commit()  # here, where it is bounded; leaving the connection commits nothing more
         return _result(result)
 
 
@@ -357,14 +374,34 @@ class AsyncStore(_Base):
         return await self._run("claim a notification", operations.claim_notification(release_id, occasion, channel))
 
     async def _run(self, doing: str, operation: Operation[T | Refusal]) -> T:
-        limit = self.timeouts.connect_s + self.timeouts.statement_s + self.timeouts.lock_s
         with self._explained(doing):
-            async with (
-                asyncio.timeout(limit),
-                await psycopg.AsyncConnection.connect(self._dsn, row_factory=dict_row) as connection,
-            ):
-                result = await _drive_async(connection, operation)
+            async with await psycopg.AsyncConnection.connect(self._dsn, row_factory=dict_row) as connection:
+                # Not asyncio.timeout: psycopg answers a cancellation by asking the silent server, for ten seconds.
+                limit_s = self.timeouts.statement_s + self.timeouts.lock_s
+                timer = asyncio.get_running_loop().call_later(limit_s, _hang_up, connection.fileno())
+                try:
+                    result = await _drive_async(connection, operation)
+                    await connection.commit()
+                finally:
+                    timer.cancel()
         return _result(result)
+
+
+@contextmanager
+def _bounded(connection: psycopg.Connection[DictRow], limit_s: float) -> Iterator[None]:
+    """Hang up on a server that took the connection and then answers nothing: no timeout of its own reaches us."""
+    timer = threading.Timer(limit_s, _hang_up, (connection.fileno(),))
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+
+
+def _hang_up(handle: int) -> None:
+    with socket.socket(fileno=os.dup(handle)) as connection, suppress(OSError):
+        connection.shutdown(socket.SHUT_RDWR)
 
 
 def _drive(connection: psycopg.Connection[DictRow], operation: Operation[T]) -> T:

@@ -42,8 +42,6 @@ ROLLBACK_KINDS: Final = frozenset({
     EventKind.ABORTED, EventKind.ROLLBACK_STARTED, EventKind.TRUTH_PROVED, EventKind.ROLLBACK_FINISHED,
     EventKind.ROLLBACK_FAILED,
 })  # fmt: skip
-GOOD: Final = frozenset({ReleaseState.PROMOTED})
-BAD: Final = states.GOING_BACK
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,9 +172,11 @@ class Dossier:
 
     @property
     def tone(self) -> str:
-        """`good`, `bad` or `open`."""
+        """`good`, `bad`, `idle` (given up) or `open` (under way)."""
         state = self.release.state
-        return "good" if state in GOOD else "bad" if state in BAD else "open"
+        if state is ReleaseState.CANCELLED:
+            return "idle"
+        return "good" if state is ReleaseState.PROMOTED else "bad" if state in states.GOING_BACK else "open"
 
     @property
     def decisive(self) -> Judged | None:

@@ -13,9 +13,9 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
     from slipway.ledger.models import Event
-    from slipway.report.dossier import Dossier, Judged
+    from slipway.report.dossier import Dossier, Judged, Phase
 
-SIGNS: Final = {"good": "✓", "bad": "✕", "open": "…"}
+SIGNS: Final = {"good": "✓", "bad": "✕", "open": "…", "idle": "○"}
 HEAD_NUMBERS: Final = frozenset({
     "canary_requests", "canary_errors", "canary_error_rate", "stable_requests", "stable_errors", "stable_error_rate",
     "canary_p95_s", "stable_p95_s",
@@ -122,11 +122,17 @@ def _rollback_time(dossier: Dossier) -> str:
 
 def _phases(dossier: Dossier) -> Table:
     rows = [
-        (words.clock(phase.began_at), phase.state.value, "" if phase.duration_s is None
+        (_began(phase, dossier.phases[0]), phase.state.value, "" if phase.duration_s is None
          else words.duration(phase.duration_s), words.clean(phase.actor))
         for phase in dossier.phases
     ]  # fmt: skip
     return Table("Timeline", ("began (UTC)", "state", "for", "by"), rows)
+
+
+def _began(phase: Phase, first: Phase) -> str:
+    if phase.began_at.date() == first.began_at.date():
+        return words.clock(phase.began_at)
+    return words.moment(phase.began_at).removesuffix(" UTC")  # a bake may go past midnight
 
 
 def _verdicts(dossier: Dossier) -> Table:

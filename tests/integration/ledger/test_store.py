@@ -4,8 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import re
+import socket
+import threading
+import time
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 import psycopg
 import pytest
@@ -15,6 +20,8 @@ from slipway.ledger.store import AsyncStore, Store, Timeouts
 from slipway.names import Channel, EventKind, Occasion, ReleaseState, Rule, Verdict
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
     from slipway.ledger.models import Release
 
 TTL = timedelta(minutes=5)
@@ -456,3 +463,60 @@ def test_waits_no_longer_than_it_may_for_a_lock(database: str, store: Store, pla
         with pytest.raises(LedgerError, match=r"LockNotAvailable: canceling statement due to lock timeout"):
             hasty.append(release.id, EventKind.NOTED)
     assert hasty.append(release.id, EventKind.NOTED).seq == 2
+
+
+@pytest.fixture
+def deaf(database: str) -> Iterator[str]:
+    """Address of a server that takes connections and, from the first question about a release on, answers nothing."""
+    target = urlsplit(database)
+    sockets: list[socket.socket] = []
+
+    def relay(source: socket.socket, sink: socket.socket, heard: threading.Event, *, asks: bool) -> None:
+        with suppress(OSError):
+            while data := source.recv(65536):
+                if asks and b"ledger.releases" in data:
+                    heard.set()
+                if not heard.is_set():
+                    sink.sendall(data)
+
+    def serve() -> None:
+        with suppress(OSError):
+            while True:
+                client, _ = listener.accept()
+                server = socket.create_connection((target.hostname, target.port or 5432))
+                sockets.extend([client, server])
+                heard = threading.Event()
+                for source, sink, asks in ((client, server, True), (server, client, False)):
+                    threading.Thread(
+                        target=relay, args=(source, sink, heard), kwargs={"asks": asks}, daemon=True
+                    ).start()
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=serve, daemon=True)
+        thread.start()
+        yield database.replace(f"{target.hostname}:{target.port}", f"127.0.0.1:{listener.getsockname()[1]}")
+        listener.shutdown(socket.SHUT_RDWR)
+        thread.join(5)
+        for one in sockets:
+            one.close()
+
+
+def test_a_server_that_falls_silent_holds_nobody_up(deaf: str, store: Store, place: str) -> None:
+    release = store.plan(place, "local", "1.0.0", "run-1")
+    hasty = Timeouts(connect_s=2, statement_s=0.3, lock_s=0.2)
+    asks: tuple[Callable[[], object], ...] = (
+        lambda: Store(deaf, hasty).release(release.id),
+        lambda: asyncio.run(AsyncStore(deaf, hasty).release(release.id)),
+    )
+    for ask in asks:
+        began = time.monotonic()
+        with pytest.raises(LedgerError, match=r"could not read a release\.\n  found  OperationalError"):
+            ask()
+        assert time.monotonic() - began < hasty.whole_s + 1
+
+
+def test_missing_tables_are_named(database: str) -> None:
+    with pytest.raises(LedgerError) as error:
+        Store(database.rsplit("/", 1)[0] + "/postgres").find("app", "local")
+    assert error.value.found == 'UndefinedTable: relation "ledger.releases" does not exist'
+    assert error.value.mend == "create its tables with Store.ensure, as the first task of a release does."

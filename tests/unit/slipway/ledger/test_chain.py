@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from slipway.errors import RefusedError
 from slipway.ledger import chain
@@ -35,6 +35,7 @@ def head(events: list[Event]) -> tuple[int, str]:
     return len(events), events[-1].hash
 
 
+@settings(deadline=None)  # the machine may be busy
 @given(value=JSON)
 def test_canonical_text_is_a_fixed_point(value: object) -> None:
     import json
@@ -84,11 +85,13 @@ def test_the_first_hash_is_known() -> None:
     assert chained({"a": 1})[0].hash == hashlib.sha256(f"{'0' * 64}\n{body}".encode()).hexdigest()
 
 
+@settings(deadline=None)  # the machine may be busy
 @given(payloads=st.lists(st.dictionaries(st.sampled_from("abc"), JSON, max_size=2), max_size=4))
 def test_an_untouched_chain_holds(payloads: list[dict[str, Any]]) -> None:
     assert chain.verify(chained(*payloads)) is None
 
 
+@settings(deadline=None)  # the machine may be busy
 @given(data=st.data(), length=st.integers(2, 6))
 def test_any_change_shows_at_its_place(data: st.DataObject, length: int) -> None:
     events = chained(*({"n": n} for n in range(length)))

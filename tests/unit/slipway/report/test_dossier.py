@@ -8,6 +8,7 @@ import pytest
 from slipway.ledger.models import Record, Sample
 from slipway.names import EventKind, ReleaseState
 from slipway.report.dossier import assemble
+from slipway.report.sections import tables
 
 from .records import ID, Recorder, at, bad, good
 
@@ -56,7 +57,7 @@ def test_a_release_that_met_nobody() -> None:
     recorder.go(3, ReleaseState.BUILT)
     recorder.go(4, ReleaseState.CANCELLED)
     dossier = assemble(recorder.record())
-    assert (dossier.exposure, dossier.points, dossier.verdicts, dossier.tone) == (None, (), (), "open")
+    assert (dossier.exposure, dossier.points, dossier.verdicts, dossier.tone) == (None, (), (), "idle")
 
 
 def test_the_rate_of_a_moment_is_that_of_its_last_15_seconds() -> None:
@@ -125,3 +126,11 @@ def test_times_of_an_unended_release_are_open() -> None:
     dossier = assemble(Recorder().record())
     assert dossier.duration_s is None
     assert dossier.phases[-1].began_at + timedelta(0) == at(0)
+
+
+def test_the_timeline_names_the_day_once_it_is_another_one() -> None:
+    recorder = Recorder()
+    recorder.go(10, ReleaseState.BUILT)
+    recorder.go(86_400, ReleaseState.DEPLOYED, EventKind.DEPLOYED)
+    timeline = tables(assemble(recorder.record()))[0]
+    assert [row[0] for row in timeline.rows] == ["18:20:00", "18:20:10", "2026-11-25 18:20:00"]
