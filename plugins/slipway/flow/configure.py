@@ -1,0 +1,207 @@
+"""Nothing starts on a bad input: specs, versions, secrets, cluster and lock, looked at before anything is touched."""
+
+from __future__ import annotations
+
+import logging
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from slipway.chart import diff
+from slipway.errors import ClusterError, HelmError, RefusedError
+from slipway.flow.facts import BASE
+from slipway.flow.site import Site
+from slipway.hooks.cluster import NOT_FOUND, code_of, worded
+from slipway.names import EnvironmentKind, EventKind, ReleaseState
+from slipway.rollouts.state import read
+from slipway.spec.values import image_refs, values_for
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from slipway.ledger.models import Release
+    from slipway.spec.parameters import ReleaseParameters
+
+log = logging.getLogger(__name__)
+LEASE = timedelta(minutes=15)
+"""How long a step may be silent before the watchdog comes; long steps set their own."""
+NO_DIGEST = "sha256:" + "0" * 64
+
+
+def check(parameters: ReleaseParameters, *, now: datetime | None = None) -> Site:
+    """Look at everything that can be wrong before a release begins; nothing is touched.
+
+    :raises SpecError: specs or parameters.
+    :raises RefusedError: a precondition, with all that do not hold.
+    """
+    site = Site.open(parameters.application, parameters.environment)
+    refused = [problem for problem in _problems(site, parameters, now or datetime.now(UTC)) if problem]
+    if refused:
+        raise RefusedError(
+            f"{parameters.application} {parameters.version} cannot be released to {parameters.environment}",
+            found="\n         ".join(refused),
+            mend="mend what is listed; nothing was touched",
+        )
+    log.info("%s %s: specs, chart, cluster, secrets and ledger are in order", site.place, parameters.version)
+    return site
+
+
+def _problems(site: Site, parameters: ReleaseParameters, now: datetime) -> Iterator[str | None]:
+    kind = site.environment.kind
+    if parameters.drill_error_rate and kind is EnvironmentKind.PRODUCTION:
+        yield "a version that fails on purpose is refused in production"
+    freeze = site.environment.freeze_reason(now)
+    if freeze and not parameters.ignore_freeze_reason.strip():
+        yield f"no releases now: {freeze} (say ignore_freeze_reason if it has to be)"
+    yield from _in_ledger(site, parameters)
+    yield _rendering(site)
+    yield from _in_cluster(site)
+
+
+def _in_ledger(site: Site, parameters: ReleaseParameters) -> Iterator[str]:
+    store = site.ledger()
+    store.ensure()
+    current = store.last_promoted(parameters.application, parameters.environment)
+    if current is not None and current.version == parameters.version:
+        yield f"version {parameters.version} is released already, by {current.id}"
+    active = store.find(parameters.application, parameters.environment)
+    if active is not None and not parameters.supersede:
+        yield f"{active.id} is under way ({active.state}); one release at a time"
+
+
+def _rendering(site: Site) -> str | None:
+    digests = {image.name: NO_DIGEST for image in site.spec.images}
+    values = values_for(site.spec, site.environment, image_refs(site.spec, site.environment, digests))
+    try:
+        rendered = diff.objects(site.helm().render(site.chart, site.overlays, values))
+    except HelmError as error:
+        return f"{error.what}: {error.found}"
+    name = site.spec.workload.rollout
+    if not any(item.kind == "Rollout" and item.name == name for item in rendered):
+        return f"the chart renders no Rollout {name}, which workload.rollout of the release spec names"
+    return None
+
+
+def _in_cluster(site: Site) -> Iterator[str]:
+    try:
+        yield from _secrets(site)
+        yield from _workload(site)
+    except ClusterError as error:
+        yield f"{error.what}: {error.found}"
+
+
+def _secrets(site: Site) -> Iterator[str]:
+    secrets = site.spec.secrets
+    if secrets is None:
+        return
+    from lightkube.resources.core_v1 import Secret
+
+    wanted = secrets.required(site.environment.kind)
+    with site.cluster() as client:
+        try:
+            with worded(f"read Secret {site.namespace}/{secrets.name}"):
+                there = client.get(Secret, secrets.name).data or {}
+        except ClusterError as error:
+            if code_of(error) != NOT_FOUND:
+                raise
+            yield f"Secret {site.namespace}/{secrets.name} does not exist (keys: {', '.join(wanted) or 'none'})"
+            return
+    missing = [key for key in wanted if not there.get(key)]
+    if missing:
+        yield f"Secret {site.namespace}/{secrets.name} lacks {', '.join(missing)}"
+
+
+def _workload(site: Site) -> Iterator[str]:
+    installed = site.helm().deployed()
+    with site.rollout() as (rollout, _):
+        found = rollout.object()
+    if found is None:
+        if installed is not None:
+            yield (
+                f"Helm has revision {installed.number} of {site.spec.chart.release_name}, but Rollout "
+                f"{site.namespace}/{site.spec.workload.rollout} does not exist"
+            )
+        return
+    state = read(found)
+    if state.is_first and state.spec_paused:
+        return  # the safe end of a first install that was taken back
+    if not state.is_settled:
+        yield f"Rollout {site.namespace}/{state.name} is not healthy on one version: {state.describe()}"
+
+
+def plan(site: Site, parameters: ReleaseParameters, run_id: str, *, actor: str, link: str = "") -> Release:
+    """Write the release down, without the lock, and log what is going to happen.
+
+    :param run_id: of the run that carries it; the same run gets the same release.
+    """
+    details: dict[str, Any] = {"requested_by": actor}
+    if parameters.summary:
+        details["change_summary"] = parameters.summary
+    if link:
+        details["link"] = link
+    for name in ("supersede_reason", "ignore_freeze_reason"):
+        if value := getattr(parameters, name):
+            details[name] = value
+    if parameters.drill_error_rate:
+        details["drill_error_rate"] = parameters.drill_error_rate
+    release = site.ledger().plan(
+        parameters.application, parameters.environment, parameters.version, run_id, actor=actor, details=details
+    )
+    log.info("release %s", release.id)
+    for line in describe(site, parameters):
+        log.info("%s", line)
+    return release
+
+
+def describe(site: Site, parameters: ReleaseParameters) -> Iterator[str]:
+    """Yield what a release is going to do, a line a phase."""
+    spec, environment = site.spec, site.environment
+    yield f"build       {', '.join(image.name for image in spec.images)} {parameters.version}"
+    yield f"deploy      chart {spec.chart.path} to {site.namespace}; the Rollout stops with no pod of the new version"
+    yield "migrate     " + ("backup, restore check, Job from the new image" if spec.migration else "nothing to migrate")
+    yield f"monitoring  targets up, {environment.monitoring.prometheus_url}"
+    yield "canary      " + ", ".join(f"{step.weight} % for {step.hold_s:g} s" for step in environment.canary.steps[:-1])
+    yield f"            100 %, then {', '.join(item.name for item in spec.followers) or 'no follower'}"
+    yield f"bake        {environment.canary.retain_s:g} s with the version before it at full size; then promoted"
+    limits = environment.canary.limits
+    yield (
+        f"goes back   above {limits.max_error_rate:.1%} errors, above {limits.max_latency_ratio:g} x the stable P95, "
+        "when its pods fail, or when it cannot be shown to be as good"
+    )
+
+
+def acquire(site: Site, release_id: str, run_id: str) -> Release:
+    """Take the lock, and record what stands there now: what this release goes back to.
+
+    :raises RefusedError: another release is active, or the workload is not healthy.
+    """
+    store = site.ledger()
+    planned = store.release(release_id)
+    release = store.acquire(
+        planned.application, planned.environment, planned.version, run_id, LEASE, actor="slipway"
+    )  # fmt: skip
+    if release.state is ReleaseState.PLANNED:
+        problems = list(_in_cluster(site))
+        if problems:
+            raise RefusedError(f"{site.place} has changed since it was checked", found="; ".join(problems))
+    installed = site.helm().deployed()
+    with site.rollout() as (rollout, _):
+        found = rollout.object()
+    state = read(found) if found is not None else None
+    previous = store.last_promoted(planned.application, planned.environment)
+    payload = {
+        "what": "what the release goes back to",
+        "version": previous.version if previous is not None else None,
+        "helm_revision": installed.number
+        if installed is not None and state is not None and state.stable_hash
+        else None,
+        "pod_template_hash": state.stable_hash if state is not None else "",
+    }
+    event = store.append(release.id, EventKind.NOTED, payload, key=BASE, epoch=release.epoch)
+    log.info(
+        "lock taken, epoch %d, lease %.0f min; goes back to %s",
+        release.epoch, LEASE.total_seconds() / 60,
+        f"version {event.payload['version']}, Helm revision {event.payload['helm_revision']}"
+        if event.payload["pod_template_hash"]
+        else "nothing: this is the first install",
+    )  # fmt: skip
+    return release
