@@ -150,7 +150,7 @@ def test_a_waiver_that_is_not_needed_asks_to_be_removed() -> None:
         (EnvironmentKind.PRODUCTION, WAIVED.waiver, "production admits no waiver of {}"),
         (EnvironmentKind.STAGING, Waiver(" because ", date(2026, 12, 1)), "the waiver of {} gives no reason"),
         (EnvironmentKind.LOCAL, Waiver("a good reason", date(2026, 11, 23)), "the waiver of {} is over"),
-        (EnvironmentKind.LOCAL, Waiver("a good reason", date(2026, 12, 25)), "the waiver of {} is too long"),
+        (EnvironmentKind.STAGING, Waiver("a good reason", date(2026, 12, 25)), "the waiver of {} is too long"),
     ],
 )
 @pytest.mark.parametrize("evidence", [CLEAN, Evidence()])
@@ -168,6 +168,12 @@ def test_a_waiver_holds_from_today_to_thirty_days_ahead(days: int) -> None:
     policy = replace(STAGING, waiver=Waiver("a good reason", NOW.date() + timedelta(days=days)))
 
     assert judge("backend", Evidence(), policy, NOW).passes
+
+
+def test_a_local_environment_may_be_waived_for_longer() -> None:
+    policy = Policy(EnvironmentKind.LOCAL, waiver=Waiver("a good reason", date(2027, 12, 31)))
+
+    assert judge("backend", Evidence(), policy, NOW).word == "WAIVED until 2027-12-31"
 
 
 def test_reads_a_report_and_takes_an_unknown_severity_for_the_worst() -> None:
