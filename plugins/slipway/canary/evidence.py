@@ -10,7 +10,7 @@ from datetime import datetime  # noqa: TC003 - pydantic reads the annotation whe
 from enum import StrEnum
 from typing import Annotated, Self
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from slipway.canary.buckets import MOST, Histogram
 
@@ -121,7 +121,7 @@ class Evidence(Closed):
     """Canary and stable version over the same window, and how far that can be trusted.
 
     :param start: when the weight of this step was reached; counters are differences to their values then.
-    :param now: when the last value was read.
+    :param now: when the last value was read; a moment before `start` where the clocks of two machines differ.
     :param hold_s: how long the step is to be watched, at least.
     :param weight: intended share of the canary, percent.
     :param weight_set: the weight that Argo Rollouts says it has set; None when it was not asked. 0 while `weight`
@@ -152,12 +152,6 @@ class Evidence(Closed):
     recent: Recent | None = None
     alone: bool = False
     reference: Observed | None = None
-
-    @model_validator(mode="after")
-    def _forwards(self) -> Self:
-        if self.now < self.start:
-            raise ValueError(f"the window ends at {self.now} before it begins at {self.start}")
-        return self
 
     @property
     def silent(self) -> tuple[Source, ...]:
