@@ -152,9 +152,9 @@ class Helm:
         return done.require(f"cannot read the manifest of {self._place}", error=HelmError).stdout
 
     def values(self, revision: int | None = None) -> dict[str, Any]:
-        """Return the values that were given for a revision."""
+        """Return all values of a revision: the chart's own and those that were given."""
         which = [f"--revision={revision}"] if revision is not None else []
-        done = self._run(["get", "values", self.release, "--output=json", *which], RENDER_S)
+        done = self._run(["get", "values", self.release, "--all", "--output=json", *which], RENDER_S)
         return json.loads(done.require(f"cannot read the values of {self._place}", error=HelmError).stdout) or {}
 
     @property
