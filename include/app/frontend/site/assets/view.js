@@ -151,7 +151,7 @@ export function tableRows(store, opened, merging, now) {
     const row = h(
       'tr',
       { role: 'row', 'data-key': key, class: open ? 'opened' : null },
-      columns.map(({ name, cell, style }) => h('td', { role: 'cell', 'data-name': name, class: style }, cell(table, open))),
+      columns.map((column) => tableCell(column, column.cell(table, open))),
     );
     if (!open) return [row];
     const detail = partitions(store, table, store.details.get(key), merging, now);
@@ -219,7 +219,7 @@ export function taskTable(kind, store, opened, now) {
     const row = h(
       'tr',
       { role: 'row', 'data-key': key, class: opened.has(key) ? 'opened' : null },
-      columns.map(({ name, cell, style }) => h('td', { role: 'cell', 'data-name': name, class: style }, cell(task))),
+      columns.map((column) => tableCell(column, column.cell(task))),
     );
     if (!opened.has(key)) return [row];
     return [row, h('tr', { role: 'row', class: 'detail', 'data-key': `${key}/detail` }, h('td', { role: 'cell', colspan: columns.length }, taskDetail(task, store.details.get(key))))];
@@ -314,6 +314,11 @@ export function grid(caption, columns, rows, style = '') {
     h('thead', { role: 'rowgroup' }, h('tr', { role: 'row' }, columns.map(({ name, style: kind }) => h('th', { role: 'columnheader', scope: 'col', class: kind, 'data-key': name }, name)))),
     h('tbody', { role: 'rowgroup' }, rows),
   );
+}
+
+/** A cell; narrow screens leave out those that have nothing to say. */
+function tableCell({ name, style = '' }, content) {
+  return h('td', { role: 'cell', 'data-name': name, class: content === '–' ? `${style} blank` : style }, content);
 }
 
 function moment(iso, now) {
