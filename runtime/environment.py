@@ -27,6 +27,9 @@ FOREIGN = ("AIRFLOW_", "_AIRFLOW_", "PYTHON")
 CONNECTION = "AIRFLOW_CONN_"
 """Prefix that is handed on and wins: a person points a channel at a system of his own."""
 
+WARNINGS = "default::DeprecationWarning,ignore:GitWildMatchPattern:DeprecationWarning"
+"""What is deprecated is shown, as Airflow does by itself; except its own use of pathspec, once in each task's log."""
+
 
 def for_parts(settings: Settings, keys: Keys, inherited: Mapping[str, str]) -> dict[str, str]:
     """Return the whole environment of Airflow's processes, and so of every task.
@@ -48,6 +51,7 @@ def for_parts(settings: Settings, keys: Keys, inherited: Mapping[str, str]) -> d
         "no_proxy": direct,
         "BUILDAH_ISOLATION": "chroot",
         "PYTHONUNBUFFERED": "1",
+        "PYTHONWARNINGS": WARNINGS,
     }
 
 
@@ -129,6 +133,9 @@ def _options(settings: Settings, keys: Keys) -> dict[str, dict[str, str]]:
             "scheduler_health_check_threshold": "15",
             "orphaned_tasks_check_interval": "5",
         },
+        # On a busy machine an answer takes more than the default of 5 s. A task that asks twice whether it may start is
+        # told the second time that it has started already, and ends there.
+        "workers": {"execution_api_timeout": "30"},
         # After a triggerer was killed: how long a canary is watched by nobody. Three heartbeats, too.
         "triggerer": {"capacity": "200", "triggerer_health_check_threshold": "15"},
         "dag_processor": {

@@ -74,7 +74,7 @@ def test_a_shell_gets_the_settings_and_the_login_without_showing_a_secret(up: st
 def test_a_run_goes_through_and_leaves_log_and_result(admin: Airflow) -> None:
     run = admin.trigger("ping", {"seconds": 0.1}, run_id="by-hand-1")
     assert run == Run("ping", "by-hand-1")
-    assert admin.wait(run, within_s=20) == "success"
+    assert admin.wait(run, within_s=40) == "success"
     assert admin.tasks(run) == {"answer": "success"}
     assert admin.xcom(run, "answer") == "pong"
     assert "pong after 0.1 s by local" in admin.log(run, "answer")
@@ -107,19 +107,19 @@ def test_only_one_file_of_the_plugins_folder_is_loaded(admin: Airflow) -> None:
 
 def test_a_person_answers_a_question(admin: Airflow) -> None:
     run = admin.trigger("ask")
-    admin.wait_for_task(run, "question", {"awaiting_input"}, within_s=20)
+    admin.wait_for_task(run, "question", {"awaiting_input"}, within_s=40)
     admin.respond(run, "question", "No")
-    assert admin.wait(run, within_s=20) == "success"
+    assert admin.wait(run, within_s=40) == "success"
     assert admin.xcom(run, "reply") == "No"
 
 
 def test_a_run_is_marked_failed_cleared_and_deleted(admin: Airflow) -> None:
     run = admin.trigger("ping", {"seconds": 4})
-    admin.wait_for_task(run, "answer", {"running"}, within_s=20)
+    admin.wait_for_task(run, "answer", {"running"}, within_s=40)
     admin.mark_failed(run)
     assert admin.state(run) == "failed"
     admin.clear(run)
-    assert admin.wait(run, within_s=30) == "success"
+    assert admin.wait(run, within_s=60) == "success"
     assert admin.tries(run, "answer") == 2
     admin.remove(run)
     with pytest.raises(httpx.HTTPStatusError, match="404"):
@@ -127,9 +127,9 @@ def test_a_run_is_marked_failed_cleared_and_deleted(admin: Airflow) -> None:
 
 
 def test_a_run_ends_though_scheduler_and_triggerer_were_killed_in_it(admin: Airflow) -> None:
-    works, waits = admin.trigger("ping", {"seconds": 5}), admin.trigger("wait")
-    admin.wait_for_task(works, "answer", {"running"}, within_s=20)
-    admin.wait_for_task(waits, "wait", {"deferred"}, within_s=20)
+    works, waits = admin.trigger("ping", {"seconds": 10}), admin.trigger("wait")
+    admin.wait_for_task(works, "answer", {"running"}, within_s=40)
+    admin.wait_for_task(waits, "wait", {"deferred"}, within_s=40)
     inside = {process.pid for process in below() if "LocalExecutor" in command(process)}
     assert inside, "the comparison is blind: it does not even see the workers"
 
@@ -139,15 +139,15 @@ def test_a_run_ends_though_scheduler_and_triggerer_were_killed_in_it(admin: Airf
     # A task that lived on would run beside its own second try.
     eventually("no worker of the dead scheduler", lambda: all(proc.is_dead(pid) for pid in inside), within_s=5)
 
-    assert admin.wait(works, within_s=60) == "success"
+    assert admin.wait(works, within_s=90) == "success"
     assert admin.tries(works, "answer") == 2
-    assert admin.wait(waits, within_s=60) == "success"
-    eventually("all parts well", lambda: runtime("status", environ=ENVIRON).returncode == 0, within_s=20)
+    assert admin.wait(waits, within_s=90) == "success"
+    eventually("all parts well", lambda: runtime("status", environ=ENVIRON).returncode == 0, within_s=40)
 
 
 def test_one_sigkill_ends_everything_and_down_leaves_nothing(admin: Airflow) -> None:
     run = admin.trigger("ping", {"seconds": 600})
-    admin.wait_for_task(run, "answer", {"running"}, within_s=20)
+    admin.wait_for_task(run, "answer", {"running"}, within_s=40)
     everything = [process.pid for process in below()]
     running = tree.find(settings.read(ENVIRON).home)
     assert running
