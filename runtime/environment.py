@@ -25,8 +25,8 @@ SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 FOREIGN = ("AIRFLOW_", "_AIRFLOW_", "PYTHON")
 """Prefixes that are not handed on: what a person exported for another Airflow would change this one."""
 CONNECTION = "AIRFLOW_CONN_"
-"""Prefix that is handed on and wins: a person points a channel at a system of his own."""
-
+"""Prefix that is handed on: without a testbed, a person names the channels. Where there is one, ours win: a shell that
+has read an earlier runtime's environment would bring that one's passwords."""
 WARNINGS = "default::DeprecationWarning,ignore:GitWildMatchPattern:DeprecationWarning"
 """What is deprecated is shown, as Airflow does by itself; except its own use of pathspec, once in each task's log."""
 
@@ -45,14 +45,18 @@ def for_parts(settings: Settings, keys: Keys, inherited: Mapping[str, str]) -> d
         key: value for key, value in inherited.items() if key.startswith(CONNECTION) or not key.startswith(FOREIGN)
     }
     direct = ",".join(filter(None, (inherited.get("NO_PROXY") or inherited.get("no_proxy"), *_direct(settings))))
-    return {**own, **handed_on, **{key: own[key] for key in own if not key.startswith(CONNECTION)}} | {
-        "PATH": _path(settings),
-        "NO_PROXY": direct,
-        "no_proxy": direct,
-        "BUILDAH_ISOLATION": "chroot",
-        "PYTHONUNBUFFERED": "1",
-        "PYTHONWARNINGS": WARNINGS,
-    }
+    return (
+        handed_on
+        | own
+        | {
+            "PATH": _path(settings),
+            "NO_PROXY": direct,
+            "no_proxy": direct,
+            "BUILDAH_ISOLATION": "chroot",
+            "PYTHONUNBUFFERED": "1",
+            "PYTHONWARNINGS": WARNINGS,
+        }
+    )
 
 
 def for_shell(settings: Settings, keys: Keys) -> str:

@@ -57,12 +57,12 @@ def test_without_a_testbed_a_person_names_the_channels(environ: dict[str, str]) 
     }
 
 
-def test_a_connection_of_the_caller_wins_and_nothing_else_of_airflow_does(chosen: Settings) -> None:
+def test_nothing_that_was_exported_for_another_airflow_changes_this_one(chosen: Settings) -> None:
     found = environment.for_parts(
         chosen,
         KEYS,
         {
-            "AIRFLOW_CONN_SLIPWAY_LEDGER": "postgresql://me@elsewhere/x",
+            "AIRFLOW_CONN_SLIPWAY_LEDGER": "postgresql://slipway_ledger:of-an-earlier-one@10.200.0.1/slipway_ledger",
             "AIRFLOW_HOME": "/home/me/airflow",
             "AIRFLOW__CORE__EXECUTOR": "CeleryExecutor",
             "AIRFLOW__CORE__UNIT_TEST_MODE": "True",
@@ -71,7 +71,8 @@ def test_a_connection_of_the_caller_wins_and_nothing_else_of_airflow_does(chosen
             "HOME": "/root",
         },
     )
-    assert found["AIRFLOW_CONN_SLIPWAY_LEDGER"] == "postgresql://me@elsewhere/x"
+    own = environment.variables(chosen, KEYS)
+    assert found["AIRFLOW_CONN_SLIPWAY_LEDGER"] == own["AIRFLOW_CONN_SLIPWAY_LEDGER"]
     assert found["AIRFLOW_HOME"] == str(chosen.home.airflow)
     assert found["AIRFLOW__CORE__EXECUTOR"] == "LocalExecutor"
     assert found["KUBECONFIG"] == str(chosen.kubeconfig)
