@@ -27,15 +27,26 @@ def values(step: Step, *, all_components: bool) -> dict[str, Any]:
 
     :param all_components: False keeps the followers on what they run now.
     """
-    site, facts = step.site, step.facts
-    refs = image_refs(site.spec, site.environment, facts.digests, step.release.version)
-    if all_components or facts.base.is_first:
-        return values_for(site.spec, site.environment, refs, first_install=facts.base.is_first and not all_components)
-    before = site.helm().values(facts.base.revision)
-    return values_for(
-        site.spec, site.environment, refs,
-        keep=_kept_images(site.spec, before), keep_settings=_kept_settings(site.spec, before),
-    )  # fmt: skip
+    if all_components or step.facts.base.is_first:
+        first_install = step.facts.base.is_first and not all_components
+        return values_for(step.site.spec, step.site.environment, _refs(step), first_install=first_install)
+    return values_with(step, frozenset())
+
+
+def values_with(step: Step, upgraded: frozenset[str]) -> dict[str, Any]:
+    """Return the last layer of values with some followers on the new version.
+
+    :param upgraded: their names; the others keep image and settings of the revision that is gone back to.
+    """
+    spec = step.site.spec
+    before = step.site.helm().values(step.facts.base.revision)
+    keep = {name: ref for name, ref in _kept_images(spec, before).items() if name not in upgraded}
+    settings = None if upgraded else _kept_settings(spec, before)
+    return values_for(spec, step.site.environment, _refs(step), keep=keep, keep_settings=settings)
+
+
+def _refs(step: Step) -> dict[str, ImageRef]:
+    return image_refs(step.site.spec, step.site.environment, step.facts.digests, step.release.version)
 
 
 def check(step: Step) -> None:

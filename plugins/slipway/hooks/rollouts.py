@@ -151,6 +151,13 @@ class Rollout:
             status=False,
         )
 
+    def scale(self, replicas: int) -> None:
+        """Set the number of pods; 0 also stops an autoscaler."""
+        from lightkube.types import PatchType
+
+        with worded(f"scale Rollout {self.place} to {replicas}"):
+            self.client.patch(self._kind, self.name, {"spec": {"replicas": replicas}}, patch_type=PatchType.MERGE)
+
     def replica_sets(self) -> dict[str, Mapping[str, Any]]:
         """Return the ReplicaSets of this Rollout by pod-template hash."""
         from lightkube.resources.apps_v1 import ReplicaSet

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import itertools
 import re
-from typing import Final
+from typing import Final, overload
 
 from slipway.errors import RefusedError
 
@@ -56,6 +56,10 @@ def refuse_secrets(value: object, where: str = "payload") -> None:
         )
 
 
+@overload
+def masked(value: str) -> str: ...
+@overload
+def masked(value: object) -> object: ...
 def masked(value: object) -> object:
     """Return the value with everything that :func:`refuse_secrets` would refuse replaced by three stars."""
     if isinstance(value, str):

@@ -1,0 +1,214 @@
+"""Watches one stage: looks, judges, keeps the numbers, and aborts in the moment of a FAIL. It never promotes.
+
+The order in a FAIL is: traffic first, then the record, then the alert. What the ledger cannot take is spooled.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from slipway.canary.evidence import Observed, window_s
+from slipway.canary.judge import judge
+from slipway.canary.latency import P95
+from slipway.errors import FencedError, LedgerError, SlipwayError
+from slipway.flow import notify
+from slipway.flow.canary import read_window
+from slipway.flow.facts import facts_of
+from slipway.flow.site import Site, ledger, spool
+from slipway.flow.step import Step
+from slipway.hooks.evidence import Collector
+from slipway.ledger.redaction import masked
+from slipway.names import AbortedBy, EventKind, Verdict
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from slipway.canary.evidence import Evidence
+    from slipway.canary.judgement import Judgement
+    from slipway.canary.plan import Stage
+    from slipway.canary.policy import Policy
+    from slipway.hooks.evidence import Window
+    from slipway.hooks.rollouts import Rollout
+
+log = logging.getLogger(__name__)
+LEASE = timedelta(minutes=5)
+RENEW_S = 30.0
+REFERENCE = "reference"
+
+
+@dataclass(frozen=True)
+class Look:
+    """One look at a canary, as far as others need it."""
+
+    judgement: Judgement
+    elapsed_s: float
+    evidence: Evidence
+
+
+class Watch:
+    """One stage under watch; use `watching`."""
+
+    def __init__(
+        self, step: Step, stage: Stage, window: Window, collector: Collector, rollout: Rollout, policy: Policy
+    ) -> None:
+        self._step = step
+        self._stage = stage
+        self._window = window
+        self._collector = collector
+        self._rollout = rollout
+        self._policy = policy
+        self._renewed = time.monotonic()
+        self._said: tuple[object, ...] = ()
+        self._reference = _reference(step) if stage.weight == 100 and window.stable else None
+
+    @property
+    def poll_s(self) -> float:
+        """Seconds between two looks."""
+        return self._policy.poll_s
+
+    def look(self) -> Look:
+        """Look once; on a FAIL the traffic is taken back before this returns.
+
+        :raises FencedError: somebody else has taken the release over; nothing was done.
+        """
+        now = datetime.now(UTC)
+        evidence = self._collector.look(now, reference=self._reference)
+        elapsed_s = window_s(self._window.start, now)
+        judgement = judge(evidence, self._policy, elapsed_s=elapsed_s)
+        found = Look(judgement, elapsed_s, evidence)
+        self._keep_lease()
+        if judgement.verdict is Verdict.FAIL:
+            self._take_traffic(found)
+        self._record(found)
+        return found
+
+    def _keep_lease(self) -> None:
+        if time.monotonic() - self._renewed < RENEW_S:
+            return
+        try:
+            self._step.store.renew(self._step.release.id, self._step.release.epoch, LEASE)
+            self._renewed = time.monotonic()
+        except LedgerError as error:
+            log.warning("the lease was not renewed: %s", error.found)
+
+    def _take_traffic(self, found: Look) -> None:
+        started = time.monotonic()
+        log.error("FAIL: %s", found.judgement.reasons[0])
+        if self._step.facts.base.is_first:
+            return  # there is nothing to send the users to; the rollback takes the pods away
+        try:
+            state = self._rollout.abort(self._window.canary)
+        except FencedError as error:
+            log.warning("no abort: %s", error)
+            return
+        log.error(
+            "traffic is back on the stable version, %.2f s after the verdict: %s",
+            time.monotonic() - started, state.describe(),
+        )  # fmt: skip
+
+    def _record(self, found: Look) -> None:
+        judgement, step = found.judgement, self._step
+        numbers = sample(found.evidence)
+        try:
+            step.store.record_sample(step.release.id, found.evidence.now, str(self._stage), numbers)
+        except LedgerError as error:
+            log.warning("a sample was not kept: %s", error.found)
+        said = (judgement.verdict, judgement.rule)
+        if said == self._said:
+            return
+        self._said = said
+        log.log(
+            logging.ERROR if judgement.verdict is Verdict.FAIL else logging.INFO,
+            "%s after %.0f s: %s", judgement.verdict, found.elapsed_s, "; ".join(judgement.reasons),
+        )  # fmt: skip
+        self._record_verdict(found)
+        if judgement.verdict is Verdict.FAIL:
+            self._tell(found)
+
+    def _record_verdict(self, found: Look) -> None:
+        judgement, step = found.judgement, self._step
+        payload = {
+            "by": str(AbortedBy.SLIPWAY), "rule": str(judgement.rule), "reason": judgement.reasons[0],
+            "numbers": dict(judgement.numbers), "stage": str(self._stage),
+        }  # fmt: skip
+        aborted = judgement.verdict is Verdict.FAIL
+        try:
+            step.store.record_verdict(
+                step.release.id, at=found.evidence.now, stage=str(self._stage), verdict=judgement.verdict,
+                rule=judgement.rule, reasons=judgement.reasons, numbers=judgement.numbers,
+            )  # fmt: skip
+            if aborted:
+                step.store.append(step.release.id, EventKind.ABORTED, payload, key="aborted")
+            elif judgement.verdict is Verdict.PASS and self._window.stable:
+                reference = {
+                    "what": "stable version of this stage",
+                    "observed": found.evidence.stable.model_dump_json(),
+                }
+                step.store.append(step.release.id, EventKind.NOTED, reference, key=f"{REFERENCE}:{self._stage}")
+        except LedgerError as error:
+            log.warning("the verdict is not in the ledger yet: %s", error.found)
+            if aborted:
+                kept: dict[str, Any] = dict(payload, reason=masked(judgement.reasons[0]))
+                spool().write(step.release.id, EventKind.ABORTED, kept, "slipway", key="aborted")
+
+    def _tell(self, found: Look) -> None:
+        try:
+            notify.aborted(self._step, found.judgement, found.evidence, by=AbortedBy.SLIPWAY)
+        except SlipwayError as error:
+            log.warning("nobody was told: %s", error)
+
+
+@contextmanager
+def watching(release_id: str, stage: Stage) -> Iterator[Watch]:
+    """Give the watch of a stage that has begun; a second watch of the same stage judges the same window.
+
+    :raises FencedError: the release is being taken back.
+    """
+    store = ledger()
+    found = store.release(release_id)
+    site = Site.of(found)
+    store = site.ledger()
+    events = store.events(release_id)
+    step = Step(site, store, store.renew(release_id, found.epoch, LEASE), facts_of(events))
+    window = read_window(events, step, stage)
+    if window is None:
+        raise FencedError(f"{stage} of {release_id} has not begun", mend="raise the weight first")
+    policy = site.policy(stage)
+    with ExitStack() as stack:
+        rollout, pods = stack.enter_context(site.rollout())
+        prometheus = stack.enter_context(site.prometheus())
+        collector = Collector(prometheus, site.spec.workload, rollout, pods, window, policy)
+        yield Watch(step, stage, window, collector, rollout, policy)
+
+
+def sample(evidence: Evidence) -> dict[str, Any]:
+    """Return the numbers of one look that the ledger keeps."""
+    canary, stable = evidence.canary.total, evidence.stable.total
+    return {
+        "canary_requests": canary.requests,
+        "canary_errors": canary.errors,
+        "stable_requests": stable.requests,
+        "stable_errors": stable.errors,
+        "canary_p95_s": _p95(evidence.canary),
+        "stable_p95_s": _p95(evidence.stable),
+        "weight": evidence.weight if evidence.weight_set is None else evidence.weight_set,
+        "observed_share": evidence.share,
+    }
+
+
+def _p95(observed: Observed) -> float | None:
+    from slipway.canary.latency import quantile
+
+    return quantile(observed.latency, P95) if observed.latency is not None else None
+
+
+def _reference(step: Step) -> Observed | None:
+    for event in reversed(step.store.events(step.release.id)):
+        if event.key is not None and event.key.startswith(REFERENCE):
+            return Observed.model_validate_json(event.payload["observed"])
+    return None
