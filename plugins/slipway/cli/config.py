@@ -69,7 +69,6 @@ def deployment(
         ("rollout", release.workload.rollout),
         ("timeout_s", f"{environment.helm.timeout_s:g}"),
         ("history_max", str(environment.helm.history_max)),
-        ("values", str(catalog.root / release.chart.path / "values.yaml")),
         *(("values", str(path)) for path in overlays(release, environment, catalog.root)),
     ]
     if environment.cluster.context is not None:

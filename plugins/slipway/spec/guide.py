@@ -147,7 +147,7 @@ def _default(field: FieldInfo) -> str:
 
 def _settings(schema: dict[str, Any], path: str, values: str) -> str:
     lines = [
-        f"`{values}.GROUP.NAME` in the chart's values, `GROUP.NAME` under `applications.NAME.settings` of an environment. "
+        f"`{values}.GROUP.NAME` in the chart's values, `applications.NAME.settings.GROUP.NAME` in an environment.",
         f"The application itself wrote the schema, `{path}`:",
         "",
         f"> {schema.get('description', schema.get('title', ''))}",
