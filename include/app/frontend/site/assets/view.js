@@ -167,7 +167,7 @@ export function tableKey(table) {
 /** The columns that the versions which answer can fill. */
 export function tableColumns({ isRated, clusters, clusterId }) {
   const nameOf = namer(clusters);
-  const columns = [{ name: 'Table', cell: tableName, style: 'main' }];
+  const columns = [{ name: 'Table', cell: tableName, style: 'main wide' }];
   if (clusterId === null && (clusters?.length ?? 0) > 1) columns.push({ name: 'Cluster', cell: (table) => nameOf(table.cluster_id) });
   columns.push(
     { name: 'Small files', cell: (table) => [h('b', null, count(table.small_files)), h('span', { class: 'note' }, ` of ${count(table.total_files)}`)], style: 'number' },
@@ -243,11 +243,10 @@ function taskColumns(kind, nameOf, opened, now) {
     return h('button', action, icon('open'), h('span', null, what(task)), h('span', { class: 'sr' }, ` log of ${kind} ${task.id}`));
   };
   return [
-    { name: kind === 'scan' ? 'Cluster' : 'Table', cell: opener, style: 'main' },
+    { name: kind === 'scan' ? 'Cluster' : 'Table', cell: opener, style: kind === 'scan' ? 'main' : 'main wide' },
     { name: 'State', cell: state },
     { name: 'Result', cell: kind === 'scan' ? scanResult : mergeResult },
-    { name: 'Asked', cell: (task) => moment(task.requested_at, now), style: 'number' },
-    { name: 'Took', cell: (task) => took(task, now), style: 'number' },
+    { name: 'Asked', cell: (task) => [moment(task.requested_at, now), took(task, now)], style: 'number' },
     { name: 'By', cell: (task) => task.version ?? '–', style: 'number' },
   ];
 }
@@ -259,7 +258,7 @@ function state(task) {
 
 function took(task, now) {
   const ms = workedMs(task, now);
-  return ms === null ? '–' : duration(ms);
+  return ms === null ? null : h('span', { class: 'note under' }, `${isOpen(task) ? 'for' : 'took'} ${duration(ms)}`);
 }
 
 function scanResult(task) {
