@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -46,6 +50,21 @@ def test_passes_lint(overlay: str) -> None:
 def test_every_object_fits_its_schema(overlay: str, variant: str) -> None:
     found = {name: problems(item) for name, item in render(overlay, VARIANTS[variant]).by_name.items()}
     assert {name: wrong for name, wrong in found.items() if wrong} == {}
+
+
+@pytest.mark.parametrize("overlay", OVERLAYS)
+def test_nothing_is_found_that_is_high_or_critical(overlay: str, tmp_path: Path) -> None:
+    rendered = tmp_path / "rendered.yaml"
+    rendered.write_text(yaml.safe_dump_all(render(overlay, VARIANTS["everything"]).all), encoding="utf-8")
+    trivy = Path(sys.executable).with_name("trivy")
+    command = [str(trivy), "config", "--quiet", "--skip-check-update", "--skip-version-check", "--format=json",
+               "--severity=HIGH,CRITICAL", f"--cache-dir={tmp_path / 'cache'}", str(rendered)]  # fmt: skip
+    done = subprocess.run(command, text=True, capture_output=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stderr
+    (result,) = json.loads(done.stdout)["Results"]
+    found = [f"{item['ID']} {item['Title']}: {item['Message']}" for item in result.get("Misconfigurations", [])]
+    assert found == []
+    assert result["MisconfSummary"]["Successes"] > 0, "a scan that checked nothing proves nothing"
 
 
 def test_the_schemas_find_a_misspelt_field() -> None:
