@@ -96,20 +96,24 @@ class Builder:
             mend="install buildah and skopeo, or start Docker and install skopeo",
         )
 
-    def build(self, image: ImageBuild, version: str, source: Source, work: Path) -> BuiltImage:
+    def build(
+        self, image: ImageBuild, version: str, source: Source, work: Path, *, use_cache: bool = False
+    ) -> BuiltImage:
         """Build an image into a folder.
 
         :param image: what to build.
         :param version: of the release.
         :param source: the state of its files.
         :param work: a folder that this may fill.
+        :param use_cache: take layers that are in the builder's store. Quick, but one that somebody built there by hand
+            has times of its own, and gives another digest.
         :raises BuildError: the build failed; with its last lines.
         """
         sha = source_sha256(image, source, version)
         tag = tag_for(version, sha)
         local = f"localhost/slipway/{image.name}:{tag}"
         completed = run(
-            build_command(self.kind, image, version, source, local),
+            build_command(self.kind, image, version, source, local, use_cache=use_cache),
             timeout_s=BUILD_TIMEOUT_S,
             env=self._environment(),
             log=self._log,
@@ -219,11 +223,14 @@ class Builder:
         )
 
 
-def build_command(kind: BuilderKind, image: ImageBuild, version: str, source: Source, local: str) -> list[str]:
+def build_command(
+    kind: BuilderKind, image: ImageBuild, version: str, source: Source, local: str, *, use_cache: bool = False
+) -> list[str]:
     """Return the command that builds an image.
 
     :param kind: with which program.
     :param local: name in the builder's own store.
+    :param use_cache: see :meth:`Builder.build`.
     """
     known = {VERSION: version, REVISION: source.revision, CREATED: timestamp(source.committed_at)}
     facts = {argument: known[fact] for argument, fact in image.facts.items()}
@@ -233,6 +240,8 @@ def build_command(kind: BuilderKind, image: ImageBuild, version: str, source: So
         # Docker's format keeps HEALTHCHECK; a fixed time makes layers the same wherever they are made; a base image
         # that is here is taken, and one that is not is pulled.
         command += ["--format", "docker", "--layers", "--pull=false", "--timestamp", str(FILES_EPOCH)]
+    if not use_cache:
+        command.append("--no-cache")
     command += ["--label", f"{SOURCE_LABEL}={source_sha256(image, source, version)}"]
     for key, value in sorted(arguments.items()):
         command += ["--build-arg", f"{key}={value}"]

@@ -61,7 +61,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Made]]:
         for name in NAMES:
             build = BUILDS[name]
             source = source_of(build.context)
-            built = builder.build(build, VERSION, source, folder)
+            built = builder.build(build, VERSION, source, folder, use_cache=True)
             container = _buildah(env, "from", "--pull-never", f"localhost/slipway/{name}:{built.tag}")
             containers.append(container)
             root = Path(_buildah(env, "mount", container))

@@ -40,7 +40,7 @@ def test_buildah_keeps_the_healthcheck_and_the_time() -> None:
 
     assert build_command(BuilderKind.BUILDAH, BUILD, "1.0.0", SOURCE, "localhost/x") == [
         *("buildah", "build", "--tag", "localhost/x", "--file", "app/Dockerfile.prod"),
-        *("--format", "docker", "--layers", "--pull=false", "--timestamp", "315532800"),
+        *("--format", "docker", "--layers", "--pull=false", "--timestamp", "315532800", "--no-cache"),
         *("--label", label),
         *ARGUMENTS,
     ]
@@ -50,7 +50,9 @@ def test_docker_takes_the_same_arguments() -> None:
     command = build_command(BuilderKind.DOCKER, BUILD, "1.0.0", SOURCE, "localhost/x")
 
     assert command[:6] == ["docker", "build", "--tag", "localhost/x", "--file", "app/Dockerfile.prod"]
-    assert command[8:] == ARGUMENTS
+    assert command[6] == "--no-cache"
+    assert command[9:] == ARGUMENTS
+    assert "--no-cache" not in build_command(BuilderKind.DOCKER, BUILD, "1.0.0", SOURCE, "x", use_cache=True)
 
 
 def programs(monkeypatch: pytest.MonkeyPatch, *installed: str, code: int = 0) -> None:
