@@ -174,7 +174,7 @@ def _sinks(address: str) -> dict[str, dict[str, object]]:
     """Return the chat and mail connections; they lead to the testbed's servers, which keep what arrives."""
     return {
         "SLIPWAY_DINGTALK": {
-            "conn_type": "http",
+            "conn_type": "dingtalk",
             "schema": "http",
             "host": address,
             "port": 8080,
@@ -191,7 +191,12 @@ def _sinks(address: str) -> dict[str, dict[str, object]]:
             "conn_type": "smtp",
             "host": address,
             "port": 1025,
-            "extra": {"disable_ssl": True, "disable_tls": True, "from_email": "slipway@testbed.internal"},
+            "extra": {
+                "disable_ssl": True,
+                "disable_tls": True,
+                "from_email": "slipway@testbed.internal",
+                "to": "team@testbed.internal",
+            },
         },
     }
 

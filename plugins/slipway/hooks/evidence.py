@@ -98,11 +98,12 @@ class Collector:
             share = observed_share(*routed) if window.stable else None
         if seen := ask(Source.PODS, lambda: (self._pods.of(window.canary, window.restarts), self._rollout.state())):
             canary = canary.model_copy(update={"pods": seen[0]})
-            weight_set = seen[1].weight
+            weight_set = seen[1].weight if window.stable else None
         return Evidence(
             start=window.start, now=now, hold_s=window.hold_s, canary=canary, stable=stable, weight=window.weight,
             weight_set=weight_set, share=share, sample_age_s=age_s, asked=asked, answered=tuple(answered),
-            silent_s=self._silence(complete=len(answered) == len(asked)), recent=recent, reference=reference,
+            silent_s=self._silence(complete=len(answered) == len(asked)), recent=recent,
+            alone=not window.stable, reference=reference,
         )  # fmt: skip
 
     def _silence(self, *, complete: bool) -> float:

@@ -1,0 +1,1 @@
+"""Operators that Airflow does not have."""
