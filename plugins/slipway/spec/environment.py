@@ -254,7 +254,7 @@ class CanaryPolicy(Spec):
     steps: tuple[CanaryStep, ...] = Field(
         min_length=1, max_length=10, description="Weights in ascending order, the last one 100: those of the chart."
     )
-    limits: CanaryLimits = Field(default=CanaryLimits(), description="What makes a canary bad.")
+    limits: CanaryLimits = Field(default_factory=CanaryLimits, description="What makes a canary bad.")
     retain_s: Seconds = Field(
         description="Bake: how long the old version is kept at full size after 100 %, so that going back is one patch."
     )
@@ -371,15 +371,15 @@ class Environment(Spec):
     name: Label = Field(description="Name of the environment, and of this file.")
     kind: EnvironmentKind = Field(description="How strict it is: production, staging or local.")
     cluster: Cluster = Field(description="The Kubernetes cluster.")
-    network: Network = Field(default=Network(), description="How slipway reaches its addresses.")
+    network: Network = Field(default_factory=Network, description="How slipway reaches its addresses.")
     registry: Registry = Field(description="Where images lie.")
-    helm: Helm = Field(default=Helm(), description="How Helm is called.")
+    helm: Helm = Field(default_factory=Helm, description="How Helm is called.")
     approval: Approval = Field(description="Whether a person has to agree.")
-    freezes: Freezes = Field(default=Freezes(), description="When nothing is released.")
+    freezes: Freezes = Field(default_factory=Freezes, description="When nothing is released.")
     canary: CanaryPolicy = Field(description="The canary.")
-    scan: ImageScan = Field(default=ImageScan(), description="The gate for vulnerabilities.")
+    scan: ImageScan = Field(default_factory=ImageScan, description="The gate for vulnerabilities.")
     ledger: Reference = Field(description="Where the address of slipway's own database lies.")
-    notifications: Notifications = Field(default=Notifications(), description="Where messages go.")
+    notifications: Notifications = Field(default_factory=Notifications, description="Where messages go.")
     monitoring: Monitoring = Field(description="The eyes of a release.")
     airflow_url: HttpUrl | None = Field(default=None, description="Airflow, for links in messages.")
     applications: dict[Label, ApplicationHere] = Field(

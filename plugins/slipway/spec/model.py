@@ -54,7 +54,10 @@ Seconds = Annotated[float, Field(ge=0, le=7 * 86400)]
 class Spec(BaseModel):
     """Immutable, and closed: a misspelt key is an error and not a silence."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True, allow_inf_nan=False)
+    # Built on first use: every task parses its DAG file again, and most need one of the models or none.
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, hide_input_in_errors=True, allow_inf_nan=False, defer_build=True
+    )
 
 
 class Reference(Spec):
@@ -152,8 +155,10 @@ def _finding(model: type[Spec], document: Document, detail: ErrorDetails) -> Fin
         return document.finding(path, "the key is missing", allowed=_description(model, path, document))
     context = detail.get("ctx", {})
     what, allowed = _sentence(kind, detail["msg"], context)
-    return document.finding(path, what, found=shown(path, detail["input"]), allowed=allowed or _description(
-        model, path, document))  # fmt: skip
+    # People put the secret itself where a reference belongs.
+    of_reference = Reference in (*_model_at(model, path, document), *_model_at(model, path[:-1], document))
+    found = HIDDEN if of_reference else shown(path, detail["input"])
+    return document.finding(path, what, found=found, allowed=allowed or _description(model, path, document))
 
 
 def _path(document: Document, detail: ErrorDetails) -> tuple[Step, ...]:

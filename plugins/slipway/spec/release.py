@@ -88,7 +88,7 @@ class Chart(Spec):
 
     path: ProjectPath = Field(description="Folder of the chart, from the project's root.")
     release_name: Label = Field(description="Helm's release name, the same in every environment.")
-    values: ChartValues = Field(default=ChartValues(), description="Where the chart takes what slipway decides.")
+    values: ChartValues = Field(default_factory=ChartValues, description="Where the chart takes what slipway decides.")
 
 
 class Feed(Spec):
