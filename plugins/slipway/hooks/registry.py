@@ -207,7 +207,8 @@ class _RegistryAuth(httpx.Auth):
         elif scheme.lower() == "bearer":
             asked = dict(_CHALLENGE.findall(rest))
             realm = asked.pop("realm", "")
-            if not realm:
+            # A password that was given to a registry behind TLS does not travel on without it.
+            if not realm or (request.url.scheme == "https" and not realm.startswith("https://")):
                 return
             wanted = httpx.Request("GET", realm, params=asked)
             answer = yield (next(self._basic.auth_flow(wanted)) if self._basic else wanted)

@@ -185,6 +185,19 @@ def test_gets_a_token_with_the_password_and_never_sends_that_elsewhere(
     ]
 
 
+def test_does_not_send_the_password_on_without_tls(registry_of: Callable[..., Registry], tmp_path: Path) -> None:
+    seen: list[str] = []
+
+    def handle(request: httpx.Request) -> httpx.Response:
+        seen.append(str(request.url))
+        return httpx.Response(401, headers={"WWW-Authenticate": 'Bearer realm="http://auth.example.com/token"'})
+
+    with pytest.raises(RegistryError, match="cannot be read from the registry"):
+        registry_of(handle, login_file(tmp_path, HOST, "robot", "secret")).check()
+
+    assert seen == [f"https://{HOST}/v2/"]
+
+
 def test_sends_the_password_where_basic_is_asked(registry_of: Callable[..., Registry], tmp_path: Path) -> None:
     auth_file = tmp_path / "auth.json"
     basic = base64.b64encode(b"robot:secret").decode()
