@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Annotated, Any, Self, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Self, TypeVar, get_args
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic_core import PydanticCustomError
@@ -255,7 +255,8 @@ def _model_at(model: type[Spec], path: Sequence[Step], document: Document) -> li
         here = here[step] if _has(here, step) else None
         models = [kind for one in models for kind in _below(one, step)]
     if isinstance(here, dict) and len(models) > 1 and "kind" in here:
-        same = [one for one in models if "kind" in one.model_fields and here["kind"] in str(one.model_fields["kind"])]
+        named = here["kind"]  # of any type: the file is not checked yet
+        same = [one for one in models if named in get_args(one.model_fields["kind"].annotation)]
         return same or models
     return models
 

@@ -81,6 +81,9 @@ class ChartValues(Spec):
     first_install: ValuesPath | None = Field(
         default=None, description="Truth value: the first installation waits at 0 pods until the migration is done."
     )
+    unattended_max: ValuesPath | None = Field(
+        default=None, description="Value of the dead man's switch that is given canary.unattended_max_s."
+    )
 
 
 class Chart(Spec):

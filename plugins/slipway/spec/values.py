@@ -120,6 +120,8 @@ def values_for(
         put(values, chart.secret_name, release.secrets.name)
     if chart.first_install is not None:
         put(values, chart.first_install, first_install)
+    if chart.unattended_max is not None:
+        put(values, chart.unattended_max, round(environment.canary.unattended_max_s))
     for image, feed in release.feeds():
         reference = _reference(image, feed, images, keep or {})
         put(values, feed.repository, reference.repository)
