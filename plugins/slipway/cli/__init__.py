@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
-import sys
 
 import typer
 from rich.console import Console
@@ -91,8 +90,3 @@ def main(arguments: list[str] | None = None) -> int:
     except SystemExit as ended:
         return ended.code if isinstance(ended.code, int) else FAILED if ended.code else 0
     return code if isinstance(code, int) else 0
-
-
-def run() -> None:
-    """Run as a program."""
-    sys.exit(main())
