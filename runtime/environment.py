@@ -166,8 +166,16 @@ def _options(settings: Settings, keys: Keys) -> dict[str, dict[str, str]]:
 def _connections(settings: Settings, keys: Keys) -> dict[str, str]:
     found = {"SLIPWAY_LEDGER": _dsn(settings, settings.ledger, keys.ledger, "postgresql")}
     if settings.sinks:
+        found |= _databases(settings)
         found |= {name: json.dumps(connection) for name, connection in _sinks(settings.sinks).items()}
     return {CONNECTION + name: value for name, value in found.items()}
+
+
+def _databases(settings: Settings) -> dict[str, str]:
+    """Return the connections to the databases that include/config/local.yaml names."""
+    parts = conninfo_to_dict(settings.postgres)
+    login = f"{parts.get('user', 'postgres')}:{quote(str(parts.get('password', '')), safe='')}"
+    return {"HIVE_PLATFORM_LOCAL_DB": f"postgresql://{login}@postgres.testbed.internal:5432/hive_platform"}
 
 
 def _sinks(address: str) -> dict[str, dict[str, object]]:

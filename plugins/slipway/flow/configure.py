@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from slipway.chart import diff
 from slipway.errors import ClusterError, HelmError, RefusedError
-from slipway.flow.facts import BASE
+from slipway.flow.facts import BASE, SPECS
 from slipway.flow.site import Site
 from slipway.hooks.cluster import NOT_FOUND, code_of, worded
 from slipway.names import EnvironmentKind, EventKind, ReleaseState
@@ -143,9 +143,13 @@ def plan(site: Site, parameters: ReleaseParameters, run_id: str, *, actor: str, 
             details[name] = value
     if parameters.drill_error_rate:
         details["drill_error_rate"] = parameters.drill_error_rate
-    release = site.ledger().plan(
+    store = site.ledger()
+    release = store.plan(
         parameters.application, parameters.environment, parameters.version, run_id, actor=actor, details=details
     )
+    spec, environment = site.catalog.texts(parameters.application, parameters.environment)
+    specs = {"what": "specs as they were", "release": spec, "environment": environment}
+    store.append(release.id, EventKind.NOTED, specs, key=SPECS)
     log.info("release %s", release.id)
     for line in describe(site, parameters):
         log.info("%s", line)

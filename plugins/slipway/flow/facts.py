@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
     from slipway.ledger.models import Event
 
+SPECS = "specs"
+"""Key of the event that keeps release spec and environment as they were."""
 BASE = "base"
 """Key of the event that says what stood there before."""
 
@@ -46,6 +48,7 @@ class Facts:
     :param digests: image name -> digest.
     :param hash: pod-template hash of the new version, "" before it was deployed.
     :param deployed_revision: Helm's revision with the new workload.
+    :param specs: release spec and environment as they were written when the release began.
     """
 
     base: Base
@@ -53,6 +56,7 @@ class Facts:
     hash: str
     deployed_revision: int | None
     details: Mapping[str, Any]
+    specs: tuple[str, str] | None
 
     def require_hash(self) -> str:
         """Return the pod-template hash of the new version.
@@ -72,9 +76,12 @@ def facts_of(events: Iterable[Event]) -> Facts:
     deployed: Mapping[str, Any] = {}
     details: dict[str, Any] = {}
     digests: dict[str, str] = {}
+    specs: tuple[str, str] | None = None
     for event in events:
         if event.key == BASE:
             base = event.payload
+        elif event.key == SPECS:
+            specs = str(event.payload["release"]), str(event.payload["environment"])
         elif event.kind is EventKind.PLANNED:
             details.update(event.payload)
         elif event.kind is EventKind.IMAGE_BUILT:
@@ -87,4 +94,5 @@ def facts_of(events: Iterable[Event]) -> Facts:
         hash=str(deployed.get("pod_template_hash") or ""),
         deployed_revision=deployed.get("helm_revision"),
         details=details,
+        specs=specs,
     )

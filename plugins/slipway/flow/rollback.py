@@ -62,8 +62,8 @@ def take_back(release_id: str, store: Store, *, actor: str, reason: str, by: Abo
     """
     started = time.monotonic()
     release = store.release(release_id)
-    site = Site.of(release)
     facts = facts_of(store.events(release_id))
+    site = Site.of(facts)
     if release.state is ReleaseState.ROLLED_BACK:
         log.info("%s is rolled back already", release.title)
         return release

@@ -12,9 +12,12 @@ from typing import TYPE_CHECKING
 
 from slipway.canary.plan import Plan
 from slipway.canary.policy import Policy
+from slipway.errors import RefusedError
 from slipway.flow import credentials
 from slipway.hooks.helm import Helm
 from slipway.spec.catalog import Catalog
+from slipway.spec.environment import frozen_environment
+from slipway.spec.release import frozen_release
 from slipway.spec.values import overlays
 
 if TYPE_CHECKING:
@@ -23,10 +26,10 @@ if TYPE_CHECKING:
     from lightkube import Client
 
     from slipway.canary.plan import Stage
+    from slipway.flow.facts import Facts
     from slipway.hooks.pods import Pods
     from slipway.hooks.prometheus import Prometheus
     from slipway.hooks.rollouts import Rollout
-    from slipway.ledger.models import Release
     from slipway.ledger.spool import Spool
     from slipway.ledger.store import Store
     from slipway.spec.environment import ApplicationHere, Environment
@@ -58,14 +61,18 @@ class Site:
         return cls(catalog, *catalog.checked(application, environment))
 
     @classmethod
-    def of(cls, release: Release, catalog: Catalog | None = None) -> Site:
-        """Open the site of a release that is under way.
+    def of(cls, facts: Facts, catalog: Catalog | None = None) -> Site:
+        """Open the site of a release that is under way, with the specs as they were when it began.
 
-        Whether the specs fit each other was checked when it began; a release must also find its way back when
-        somebody has broken a file since.
+        What is edited meanwhile is for the next release: this one must find its way, and its way back, whatever
+        happens to a file.
+
+        :raises RefusedError: the ledger has no specs of it.
         """
-        catalog = catalog or Catalog()
-        return cls(catalog, catalog.release(release.application), catalog.environment(release.environment))
+        if facts.specs is None:
+            raise RefusedError("the ledger does not have the specs of this release", mend="it was never planned")
+        release, environment = facts.specs
+        return cls(catalog or Catalog(), frozen_release(release), frozen_environment(environment))
 
     @property
     def root(self) -> Path:

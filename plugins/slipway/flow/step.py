@@ -37,11 +37,11 @@ class Step:
         :param within_s: how long it may take; the lease is made longer than that.
         :raises FencedError: the release is being taken back, or has lost its lock.
         """
-        found = ledger().release(release_id)
-        site = Site.of(found)
-        store = site.ledger()
+        store = ledger()
+        found = store.release(release_id)
+        facts = facts_of(store.events(release_id))
         release = store.renew(release_id, found.epoch, timedelta(seconds=within_s) + MARGIN)
-        return cls(site, store, release, facts_of(store.events(release_id)))
+        return cls(Site.of(facts), store, release, facts)
 
     def require(self) -> None:
         """Make sure, immediately before acting, that nobody has taken the release over.

@@ -171,10 +171,10 @@ def watching(release_id: str, stage: Stage) -> Iterator[Watch]:
     """
     store = ledger()
     found = store.release(release_id)
-    site = Site.of(found)
-    store = site.ledger()
     events = store.events(release_id)
-    step = Step(site, store, store.renew(release_id, found.epoch, LEASE), facts_of(events))
+    facts = facts_of(events)
+    site = Site.of(facts)
+    step = Step(site, store, store.renew(release_id, found.epoch, LEASE), facts)
     window = read_window(events, step, stage)
     if window is None:
         raise FencedError(f"{stage} of {release_id} has not begun", mend="raise the weight first")

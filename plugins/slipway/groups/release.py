@@ -236,7 +236,8 @@ def announce(release_id: str) -> None:
 
     store = ledger()
     release = store.release(release_id)
-    finish.announce(Step(Site.of(release), store, release, facts_of(store.events(release_id))))
+    facts = facts_of(store.events(release_id))
+    finish.announce(Step(Site.of(facts), store, release, facts))
 
 
 @task(task_id="settle", retries=3, doc_md="Runs whatever happened: promoted, or taken back completely.")

@@ -46,6 +46,15 @@ class Catalog:
         """Return the names of the environments."""
         return self._names(ENVIRONMENTS)
 
+    def texts(self, application: str, environment: str) -> tuple[str, str]:
+        """Return release spec and environment as they are written, for the ledger.
+
+        :raises SpecError: there is no such file.
+        """
+        files = (self._file("application", application, RELEASES), self._file("environment", environment, ENVIRONMENTS))
+        release, target = ((self.root / file).read_text(encoding="utf-8") for file in files)
+        return release, target
+
     def release(self, name: str) -> ReleaseSpec:
         """Read the release spec of an application.
 

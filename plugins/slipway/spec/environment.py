@@ -12,7 +12,7 @@ from slipway.names import Channel, EnvironmentKind
 from slipway.spec.findings import refusal
 from slipway.spec.model import HostName, HttpUrl, Label, ProjectPath, Reference, Seconds, Sentence, Spec, build, rule
 from slipway.spec.production import refusals
-from slipway.spec.reading import read
+from slipway.spec.reading import parse, read
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -419,6 +419,19 @@ def load_environment(path: Path, name: str | None = None, *, today: date | None 
         findings += refusals(made.kind, document)
     if made is None or findings:
         raise refusal("the environment", findings)
+    return made
+
+
+def frozen_environment(text: str) -> Environment:
+    """Read an environment as the ledger has kept it: of a release that is under way.
+
+    A waiver that expires on the way is not looked at again: the release must also find its way back.
+
+    :raises SpecError: it is none; a version of slipway that is too old or too new.
+    """
+    made, findings = build(Environment, parse(text.encode(), "the environment in the ledger"))
+    if made is None:
+        raise refusal("the environment in the ledger", findings)
     return made
 
 

@@ -12,7 +12,7 @@ from pydantic import AfterValidator, Field, model_validator
 from slipway.names import POD_TEMPLATE_HASH_METRIC, EnvironmentKind
 from slipway.spec.findings import refusal
 from slipway.spec.model import HttpUrl, Label, ProjectPath, Seconds, Sentence, Spec, ValuesPath, build, rule
-from slipway.spec.reading import read
+from slipway.spec.reading import parse, read
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -340,4 +340,15 @@ def load_release(path: Path, name: str | None = None) -> ReleaseSpec:
         )
     if made is None or findings:
         raise refusal("the release spec", findings)
+    return made
+
+
+def frozen_release(text: str) -> ReleaseSpec:
+    """Read a release spec as the ledger has kept it: of a release that is under way.
+
+    :raises SpecError: it is none; a version of slipway that is too old or too new.
+    """
+    made, findings = build(ReleaseSpec, parse(text.encode(), "the release spec in the ledger"))
+    if made is None:
+        raise refusal("the release spec in the ledger", findings)
     return made

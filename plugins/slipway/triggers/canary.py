@@ -91,7 +91,7 @@ def _stop_traffic(release_id: str) -> None:
     from slipway.flow.site import Site, ledger
 
     try:
-        store = ledger()
-        rollback.stop_traffic(Site.of(store.release(release_id)), facts_of(store.events(release_id)))
+        facts = facts_of(ledger().events(release_id))
+        rollback.stop_traffic(Site.of(facts), facts)
     except SlipwayError as error:
         log.error("the traffic was not taken back here; settle and the watchdog do it: %s", error)  # noqa: TRY400
