@@ -28,7 +28,8 @@ def plan(
 ) -> None:
     """Say what a release would do; nothing is touched.
 
-    The phases, what the canary can see under the load of the last 5 minutes, and what stands against it. Exit code 4: a precondition does not hold; each is listed.
+    The phases, what the canary can see under the load of the last 5 minutes, and what stands against it. Exit
+    code 4: a precondition does not hold; each is listed.
     """
     from slipway.flow import configure
     from slipway.flow.site import Site

@@ -25,7 +25,8 @@ def status(
 ) -> None:
     """Show what is under way, and what was.
 
-    Active releases with lock and lease, the Rollout of each application that is named, and the newest releases. The ledger is that of the environment, or the one that SLIPWAY_LEDGER_DSN names.
+    Active releases with lock and lease, the Rollout of each application that is named, and the newest releases.
+    The ledger is that of the environment, or the one that SLIPWAY_LEDGER_DSN names.
     """
     from rich.console import Console
 
