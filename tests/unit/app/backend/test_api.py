@@ -47,7 +47,7 @@ class Client:
 def make(tmp_path: Path) -> Iterator[object]:
     engines = []
 
-    def made(**changed: str) -> Client:
+    def made(pool: dict[str, int] | None = None, **changed: str) -> Client:
         environment = {
             "APP_DATABASE_URL": f"sqlite:///{tmp_path}/test.db",
             "APP_REDIS_URL": "redis://127.0.0.1:1/0",
@@ -59,7 +59,7 @@ def make(tmp_path: Path) -> Iterator[object]:
             current_release.cache_clear()
             settings = load_settings()
             current_release()
-        engine = create_engine(settings.database_url)
+        engine = create_engine(settings.database_url, **(pool or {}))
         engines.append(engine)
         Base.metadata.create_all(engine)
         return Client(create_app(settings, engine))
@@ -147,3 +147,16 @@ def test_strange_paths_and_methods_make_one_series(make) -> None:
 @pytest.mark.parametrize("path", ["/docs", "/redoc", "/openapi.json", "/api/v1/docs"])
 def test_the_interface_is_not_described_to_strangers(make, path: str) -> None:
     assert make().get(path).status_code == 404
+
+
+def test_many_requests_share_one_connection(make) -> None:
+    """A route that kept its connection until its answer is written would starve: nobody is left to write it."""
+    client = make(pool={"pool_size": 1, "max_overflow": 0, "pool_timeout": 5})
+
+    async def all_at_once() -> list[int]:
+        transport = httpx.ASGITransport(client.app, raise_app_exceptions=False)
+        async with httpx.AsyncClient(transport=transport, base_url="http://test") as many:
+            answers = await asyncio.gather(*(many.get("/api/v1/clusters") for _ in range(100)))
+        return [answer.status_code for answer in answers]
+
+    assert asyncio.run(all_at_once()) == [200] * 100

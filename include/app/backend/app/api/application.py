@@ -39,9 +39,11 @@ def create_app(settings: Settings, engine: Engine | None = None, celery: Celery 
     :param celery: instead of one made from the settings.
     """
     release = current_release()
+    # Probes and figures have connections of their own, for the same reason as threads: see /ready.
+    watching = engine or make_engine(settings, "api-watch")
     engine = engine or make_engine(settings, "api")
     broker = make_redis(settings)
-    readiness = Readiness(engine, broker, settings.environment)
+    readiness = Readiness(watching, broker, settings.environment)
     app = FastAPI(
         title="Hive small-file platform",
         version=release.version,
@@ -49,7 +51,7 @@ def create_app(settings: Settings, engine: Engine | None = None, celery: Celery 
         docs_url=f"{API_PREFIX}/docs" if settings.debug else None,
         redoc_url=None,
         openapi_url=f"{API_PREFIX}/openapi.json",
-        lifespan=_lifespan(settings, engine, broker),
+        lifespan=_lifespan(settings, (engine, watching), broker),
     )
     app.state.context = Context(settings, release, engine, celery or make_celery(settings), readiness)
     # Each router names its whole prefix: the series are labelled with the route as the router knows it.
@@ -82,14 +84,16 @@ async def _database_down(_request: Request, error: Exception) -> JSONResponse:
     return JSONResponse({"detail": "the database does not answer, try again"}, 503, {"Retry-After": "2"})
 
 
-def _lifespan(settings: Settings, engine: Engine, broker: Redis):  # type: ignore[no-untyped-def]
+def _lifespan(settings: Settings, engines: tuple[Engine, Engine], broker: Redis):  # type: ignore[no-untyped-def]
+    _, watching = engines
+
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
         anyio.to_thread.current_default_thread_limiter().total_tokens = settings.request_threads
         metrics.BUILD_INFO.labels(current_release().version, "api").set(1)
         collector = BusinessCollector()
         REGISTRY.register(collector)
-        refreshing = asyncio.create_task(_refresh(collector, engine, broker, settings.metrics_refresh_s))
+        refreshing = asyncio.create_task(_refresh(collector, watching, broker, settings.metrics_refresh_s))
         try:
             yield
         finally:
@@ -97,7 +101,8 @@ def _lifespan(settings: Settings, engine: Engine, broker: Redis):  # type: ignor
             with suppress(asyncio.CancelledError):
                 await refreshing
             REGISTRY.unregister(collector)
-            engine.dispose()
+            for engine in engines:
+                engine.dispose()
 
     return lifespan
 

@@ -1,6 +1,5 @@
 """What every route may ask for: the database session, the broker, the settings."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Annotated, TypeVar
 
@@ -47,6 +46,19 @@ class Context:
             return False
         return True
 
+    def reading(self) -> Session:
+        """Open a session for questions: each is its own transaction, which saves BEGIN and ROLLBACK on the wire.
+
+        Open it inside the route and close it there. A dependency would give the connection back after the answer is
+        written, and between the route and that the answer waits for a thread; threads that wait for a connection
+        meanwhile are enough to stop everything.
+        """
+        return Session(self.engine.execution_options(isolation_level="AUTOCOMMIT"))
+
+    def writing(self) -> Session:
+        """Open a session for one transaction; what is not committed is rolled back. Close it inside the route."""
+        return Session(self.engine, expire_on_commit=False)
+
 
 def context_of(request: Request) -> Context:
     """Return the process's context."""
@@ -55,14 +67,7 @@ def context_of(request: Request) -> Context:
     return context
 
 
-def session_of(request: Request) -> Iterator[Session]:
-    """Open a session for one request; what is not committed is rolled back."""
-    with Session(context_of(request).engine, expire_on_commit=False) as session:
-        yield session
-
-
 Ctx = Annotated[Context, Depends(context_of)]
-Db = Annotated[Session, Depends(session_of)]
 After = Annotated[int, Query(ge=0, le=2**62, description="next_after of the page before")]
 Limit = Annotated[int, Query(ge=1, le=MAX_PAGE)]
 

@@ -1,5 +1,7 @@
 """/health, /ready and /metrics: what Kubernetes and Prometheus ask."""
 
+import asyncio
+
 from fastapi import APIRouter, Response
 from prometheus_client import generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
@@ -19,9 +21,10 @@ async def health() -> dict[str, str]:
 
 
 @router.get("/ready")
-def ready(context: Ctx, response: Response) -> dict[str, object]:
+async def ready(context: Ctx, response: Response) -> dict[str, object]:
     """Say whether requests may come: PostgreSQL, Redis, and a schema at least as new as this version's."""
-    problems = context.readiness.problems()
+    # Not on the threads of the requests: a pod with much to do would stop being Ready, and the others had more to do.
+    problems = await asyncio.to_thread(context.readiness.problems)
     if problems:
         response.status_code = 503
     return {"status": "not ready" if problems else "ready", "problems": problems}

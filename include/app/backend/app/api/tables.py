@@ -7,7 +7,7 @@ from fastapi import APIRouter, HTTPException, Query
 from sqlalchemy import Select, select
 from sqlalchemy.orm import Session, undefer_group
 
-from app.api.context import Ctx, Db, Limit, get_or_404
+from app.api.context import Ctx, Limit, get_or_404
 from app.api.schemas import Page, PartitionOut, RatedTableOut, TableOut
 from app.db.models import RATIO_GROUP, Cluster, PartitionRecord, ScanRecord
 from app.names import API_PREFIX, Feature
@@ -35,7 +35,6 @@ Offset = Annotated[int, Query(ge=0, le=10_000_000, description="next_after of th
 
 @router.get("", response_model=None)
 def list_tables(
-    session: Db,
     context: Ctx,
     cluster_id: ClusterId = None,
     order: Order = Order.SMALL_FILES,
@@ -46,10 +45,11 @@ def list_tables(
     rated = context.release.has(Feature.SMALL_FILE_RATIO)
     if order is Order.RATIO and not rated:
         raise HTTPException(422, f"order=ratio is not known to version {context.release.version}")
-    query = _newest(session, cluster_id).order_by(*_ORDER[order]).offset(after).limit(limit + 1)
-    if rated:
-        query = query.options(undefer_group(RATIO_GROUP))
-    rows = list(session.scalars(query))
+    with context.reading() as session:
+        query = _newest(session, cluster_id).order_by(*_ORDER[order]).offset(after).limit(limit + 1)
+        if rated:
+            query = query.options(undefer_group(RATIO_GROUP))
+        rows = list(session.scalars(query))
     following = after + limit if len(rows) > limit else None
     if rated:
         return Page(items=[RatedTableOut.model_validate(row) for row in rows[:limit]], next_after=following)
@@ -57,16 +57,17 @@ def list_tables(
 
 
 @router.get("/{table_id}/partitions")
-def list_partitions(session: Db, table_id: int, limit: Limit = 100) -> list[PartitionOut]:
+def list_partitions(context: Ctx, table_id: int, limit: Limit = 100) -> list[PartitionOut]:
     """List the partitions with small files, the worst first; table_id is an id of /tables."""
-    record = get_or_404(session, ScanRecord, table_id)
-    query = (
-        select(PartitionRecord)
-        .where(PartitionRecord.scan_record_id == record.id)
-        .order_by(PartitionRecord.small_files.desc(), PartitionRecord.id)
-        .limit(limit)
-    )
-    return [PartitionOut.model_validate(row) for row in session.scalars(query)]
+    with context.reading() as session:
+        record = get_or_404(session, ScanRecord, table_id)
+        query = (
+            select(PartitionRecord)
+            .where(PartitionRecord.scan_record_id == record.id)
+            .order_by(PartitionRecord.small_files.desc(), PartitionRecord.id)
+            .limit(limit)
+        )
+        return [PartitionOut.model_validate(row) for row in session.scalars(query)]
 
 
 def _newest(session: Session, cluster_id: int | None) -> Select[tuple[ScanRecord]]:
