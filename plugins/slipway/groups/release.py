@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 from airflow.sdk import DAG, get_current_context, task, task_group
@@ -240,9 +241,17 @@ def announce(release_id: str) -> None:
     finish.announce(Step(Site.of(facts), store, release, facts))
 
 
-@task(task_id="settle", retries=3, doc_md="Runs whatever happened: promoted, or taken back completely.")
+@task(
+    task_id="settle",
+    retries=5,
+    retry_delay=timedelta(seconds=10),
+    doc_md="Runs whatever happened: promoted, or taken back completely.",
+)
 def settle() -> None:
     """Give the release its end, and the run its true colour."""
+    from airflow.sdk.exceptions import AirflowFailException
+
+    from slipway.errors import VerdictError
     from slipway.flow import finish
     from slipway.flow.site import ledger
 
@@ -253,6 +262,9 @@ def settle() -> None:
         return
     try:
         finish.settle(release_id, store, failed=_what_failed(context))
+    except VerdictError as error:
+        # Settled, and not promoted: the run is red, and trying again would change nothing.
+        raise AirflowFailException(str(error)) from None
     finally:
         finish.dossier(release_id, store)
 

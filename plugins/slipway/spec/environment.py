@@ -221,6 +221,9 @@ class CanaryLimits(Spec):
     max_latency_ratio: Annotated[float, Field(gt=1, le=100)] = Field(
         default=1.5, description="A P95 of more than this times the stable version's is bad."
     )
+    latency_floor_s: Seconds = Field(
+        default=0, description="Nothing below it is slow, however many times the stable version's P95 it is."
+    )
     min_requests: int = Field(
         default=50, ge=1, le=10_000_000, description="Fewer requests to the canary prove nothing."
     )

@@ -67,7 +67,8 @@ def test_it_deploys_the_layers_of_the_dag_and_shows_the_rollout(programs: Path) 
     called = (programs / "bin/helm").read_text().splitlines()
     assert called[called.index("upgrade") : called.index("upgrade") + 3] == ["upgrade", "--install", "hive-platform"]
     files = [called[index + 1] for index, word in enumerate(called) if word == "--values"]
-    assert [Path(file).name for file in files] == ["values-local.yaml", "last.yaml"], "the DAG's layers, in order"
+    expected = ["values-local.yaml", "values-demo.yaml", "last.yaml"]
+    assert [Path(file).name for file in files] == expected, "the DAG's layers, in order"
     assert "--server-side=false" not in called
     layer = yaml.safe_load((programs / "bin/last.yaml").read_text())
     assert layer["worker"] == {

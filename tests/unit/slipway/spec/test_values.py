@@ -78,7 +78,7 @@ def test_the_environment_has_the_last_word(catalog: Catalog) -> None:
     assert settings["process"]["environment"] == "development"
     assert settings["api"]["port"] == 8000, "from the chart"
     assert re.match(r"postgresql\+psycopg://hive@postgres\.testbed\.internal", settings["database"]["database_url"])
-    assert [path.name for path in overlays(release, local, catalog.root)] == ["values-local.yaml"]
+    assert [path.name for path in overlays(release, local, catalog.root)] == ["values-local.yaml", "values-demo.yaml"]
 
 
 def test_an_application_that_is_not_released_here_is_refused(catalog: Catalog) -> None:
