@@ -16,7 +16,7 @@ Takes a Rollout back to the version before. It decides by what the Rollout says 
                          template of the stable version is put back
   after the promotion    the newest version is the stable one: the template of the version before it is put back
                          and walked through all pauses, without holds, until it has all the traffic
-  first install          no version was ever stable: held at 0 pods
+  first install          there is no other version: held at 0 pods; when this one serves users, only with --to none
   nothing to do          the last change was a way back already; said, exit code 0
 
   --namespace NS     where the Rollout is
@@ -24,7 +24,7 @@ Takes a Rollout back to the version before. It decides by what the Rollout says 
   --kubeconfig FILE  which cluster; default: $KUBECONFIG, as for kubectl
   --context NAME     context of the kubeconfig; default: its current one
   --to HASH          go to this version: the value of the label rollouts-pod-template-hash of its pods.
-                     --dry-run lists the versions that are there
+                     --dry-run lists the versions that are there. After a first install: none, for 0 pods
   --dry-run          look, decide, let the API server check the patches, change nothing
   --yes              do not ask; without a terminal this has to be given
   --timeout SECONDS  for all of it; default 300
@@ -353,9 +353,9 @@ walk() { # HASH: each promotion expects a pause of just this version, and the ob
     [[ "${is[aborted]}" != true ]] || die 5 "$PLACE: the way to version $1 was aborted (found: $(describe))" \
       "find out by whom: kubectl --namespace $namespace get analysisruns,events"
     step="${is[step]:-0}"
-    say "step $step of ${is[steps]}, weight ${is[weight]:-0} %: going on without a hold"
     if patch "{\"metadata\":{\"resourceVersion\":\"${is[resource_version]}\"},\"status\":{\"pauseConditions\":null}}" \
       --subresource=status --type=merge; then
+      say "step $step of ${is[steps]}, weight ${is[weight]:-0} %: going on without a hold"
       await 2 left_the_pause "$step" "$1" || nudge
     else
       ! refused || explain "promote $PLACE"
@@ -461,23 +461,31 @@ way_back_under_way() { # an older version is a canary beside a newer stable one
   fi
 }
 
-first_install() {
-  [[ -z "$to" ]] || die 4 "$PLACE: no version was ever stable, so there is none to go to" "leave --to out"
+change_spec() { # SPEC CONDITION COMPLAINT
+  while true; do
+    if patch "{\"spec\":$1}" --type=merge; then
+      ! $dry_run || return 0
+      ! await "$(left_s)" "$2" || return 0
+    elif refused || $dry_run; then
+      explain "hold $PLACE at 0 pods"
+    fi
+    (($(us) < DEADLINE_US)) || unfinished "$3"
+    nap
+  done
+}
+
+first_install() { # Argo calls the first version stable before it has a pod, so it is known by being the only one
   if held_at_nothing; then
     say "nothing to do: this first install is held at 0 pods already"
     return 0
   fi
-  plan "first install: no version was ever stable; hold it at 0 pods"
-  while true; do
-    if patch '{"spec":{"paused":true,"replicas":0}}' --type=merge; then
-      ! $dry_run || break
-      ! await "$(left_s)" held_at_nothing || break
-    elif refused || $dry_run; then
-      explain "hold $PLACE at 0 pods"
-    fi
-    (($(us) < DEADLINE_US)) || unfinished "not held at 0 pods"
-    nap
-  done
+  [[ "$to" == none || "${is[available]:-0}" == 0 ]] ||
+    die 5 "$PLACE: version ${is[current]} serves users, and there is no other to go back to" \
+      "roll back by Helm instead, or --to none to hold it at 0 pods: then nobody is served"
+  plan "first install: there is no version to go back to; hold it at 0 pods"
+  # Argo Rollouts scales nothing that is paused, so the pods go first; at 0 replicas it starts none.
+  no_pods || change_spec '{"paused":false,"replicas":0}' no_pods "its pods are still there"
+  change_spec '{"paused":true,"replicas":0}' held_at_nothing "not held at 0 pods"
   finish "done: held at 0 pods; nobody is served, as before the install"
 }
 
@@ -488,8 +496,6 @@ promoted() {
     return 0
   elif [[ -z "$to" ]]; then
     target="$(newest_but "$stable")"
-    [[ -n "$target" ]] || die 4 "$PLACE: only version $stable is there, so there is none to go back to" \
-      "roll back by Helm instead"
     if ! older "$target" "$stable"; then
       stay "the last change was the way back from version $target to version $stable"
       printf '  another version all the same: --to HASH; there are\n' && list_versions
@@ -525,11 +531,11 @@ fresh || await "$FRESH_S" fresh ||
   unfinished "the controller has not seen its newest template for $FRESH_S s; nothing was touched"
 
 versions
-[[ -z "$to" || -n "${revision[$to]-}" ]] || {
+[[ -z "$to" || -n "${revision[$to]-}" || ("$to" == none && ${#revision[@]} -le 1) ]] || {
   list_versions
   die 4 "$PLACE: no ReplicaSet of version $to is there" "name one of these"
 }
-if [[ -z "${is[stable]}" ]]; then
+if [[ -z "${is[stable]}" ]] || ((${#revision[@]} <= 1)); then
   first_install
 elif [[ "${is[current]}" == "${is[stable]}" ]]; then
   promoted
