@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from slipway.errors import MetricsError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from datetime import datetime
 
     import httpx
@@ -87,15 +88,25 @@ def _samples(query: str, body: object) -> list[Sample]:
         raise MetricsError(
             f"Prometheus refuses the query {asked}", found=str(error)[:SHOWN_QUERY], mend="correct the metric's query"
         )
-    data = body["data"]
-    if data["resultType"] != "vector":
+    try:
+        kind, result = body["data"]["resultType"], body["data"]["result"]
+        if kind != "vector":
+            raise MetricsError(
+                f"the query gives a {kind} and not a vector", found=asked, mend="correct the metric's query"
+            )
+        return _series(result)
+    except (KeyError, TypeError, ValueError, IndexError, AttributeError):
         raise MetricsError(
-            f"the query gives a {data['resultType']} and not a vector", found=asked, mend="correct the metric's query"
-        )
+            "Prometheus answers in another shape than its API", found=str(body)[:SHOWN_QUERY],
+            mend="is monitoring.prometheus.url that of a Prometheus?",
+        ) from None  # fmt: skip
+
+
+def _series(result: list[Mapping[str, Any]]) -> list[Sample]:
     return [
         Sample(
             tuple(sorted((name, text) for name, text in item["metric"].items() if name != "__name__")),
             float(item["value"][1]),
         )
-        for item in data["result"]
+        for item in result
     ]
