@@ -13,6 +13,7 @@ import subprocess
 import tempfile
 import time
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -28,6 +29,7 @@ RELEASE = "hive-platform"
 SECRET = "hive-platform-secrets"  # noqa: S105 - its name
 SELECTOR = {"app.kubernetes.io/instance": RELEASE}
 COMPONENT = "app.kubernetes.io/component"
+HASH = "rollouts-pod-template-hash"
 PAUSES = (1, 3, 6, 8, 10)
 """Indices of the canary's holds: 0 pods, smoke test, 10 %, 50 %, 100 %."""
 COMPONENTS = ("backend", "worker", "beat", "frontend")
@@ -199,6 +201,24 @@ class Application:
         """Say whether a Rollout is in a phase, and its controller has seen its present spec."""
         return bool(self.rollout(component)["status"].get("phase") == phase)
 
+    def restart(self, component: str = "backend") -> None:
+        """Have every pod of a Rollout replaced by one of the same version, as `kubectl argo rollouts restart` does."""
+        patch = {"spec": {"restartAt": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")}}
+        kubectl(
+            "patch", "rollout", f"{RELEASE}-{component}", f"--namespace={self.namespace}", "--type=merge",
+            f"--patch={json.dumps(patch)}",
+        )  # fmt: skip
+
+    def drain(self, node: str) -> None:
+        """Empty a node of the pods of this platform's Rollouts, as their budgets allow; the caller uncordons it.
+
+        The selector keeps another installation's pods where they are: the labels are the same in every namespace, the
+        hashes of the templates are not.
+        """
+        hashes = {pod["metadata"]["labels"][HASH] for name in ("backend", "worker") for pod in self.pods(name)}
+        selector = f"--pod-selector={HASH} in ({','.join(sorted(hashes))})"
+        kubectl("drain", node, selector, "--ignore-daemonsets", "--delete-emptydir-data", "--timeout=90s")
+
     def weights(self) -> dict[str, int]:
         """Return the weights of the route, by role."""
         route = get("traefikservice", f"{RELEASE}-backend", namespace=self.namespace)
@@ -267,6 +287,30 @@ class Application:
             broker.sendall(f"SELECT {self.redis}\r\nFLUSHDB\r\nQUIT\r\n".encode())
             while broker.recv(1024):
                 pass
+
+    def fill_history(self, task: int, records: int) -> None:
+        """Write the records of a past that was long: those of one scan again and again, as older scans left them."""
+        columns = "cluster_id, database_name, table_name, partitions, total_files, small_files, total_bytes, scanned_at"
+        with _postgres(self.database) as connection:
+            # A history belongs to scans that are over, so that the pages show the newest one as before.
+            past = connection.execute(
+                "INSERT INTO scan_tasks (cluster_id, status, requested_at, finished_at) "
+                "SELECT cluster_id, status, requested_at, finished_at FROM scan_tasks WHERE id = %s RETURNING id",
+                (task,),
+            ).fetchone()
+            assert past is not None, f"scan task {task} is there"
+            connection.execute(
+                f"INSERT INTO scan_records (scan_task_id, {columns}) SELECT %s, {columns} FROM scan_records, "  # noqa: S608
+                "generate_series(1, %s) WHERE scan_task_id = %s LIMIT %s",
+                (past[0], records, task, records),
+            )
+
+    def ask(self, question: str) -> tuple[Any, ...]:
+        """Return the only row of an answer of its database."""
+        with _postgres(self.database) as connection:
+            rows = connection.execute(question).fetchall()
+        assert len(rows) == 1, f"{question}: {len(rows)} rows"
+        return tuple(rows[0])
 
     def copy_database(self, suffix: str, statement: str) -> str:
         """Make a copy of the database as it is now, change it by one statement, and return its name."""
