@@ -272,6 +272,15 @@ def test_a_wrong_place_is_named_in_one_sentence(
     assert done.stderr.startswith(sentence)
 
 
+def test_a_cluster_that_is_away_is_said_in_one_sentence(bed: None, tmp_path: Path) -> None:
+    nowhere = tmp_path / "kubeconfig"
+    nowhere.write_text(HOME.kubeconfig.read_text().replace(":6443", ":1"))
+    done = run("--namespace", "default", "--kubeconfig", str(nowhere), "--yes", timeout_s=20)
+    assert (done.returncode, done.stdout) == (3, "")
+    assert done.stderr.startswith("read Rollout default/shop: the cluster does not answer (The connection to the")
+    assert len(done.stderr.splitlines()) == 2
+
+
 def test_a_version_that_is_not_there_is_refused_with_those_that_are(shop: Shop) -> None:
     done = run("--namespace", shop.namespace, "--to", "0123456789", "--yes")
     assert done.returncode == 4
