@@ -9,6 +9,7 @@ VENV := .venv
 RUN := $(VENV)/bin/python
 UV_VERSION := 0.13.9
 TESTBED := $(RUN) -m testbed
+RUNTIME := $(RUN) -m runtime
 # The application is shipped in images with dependencies of their own, so its tests run with exactly those.
 APP_VENV := .cache/app-backend-venv
 APP_TEST := $(APP_VENV)/bin/python -m pytest -c include/app/backend/pyproject.toml --rootdir=.
@@ -18,11 +19,18 @@ help: ## list what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: demo
-demo: up ## set everything up, then carry a canary to 10 %, 50 % and back again before your eyes
-	@$(RUN) -m testbed.demo
+demo: up ## set everything up, then release 0.9.0, 1.0.0 and a bad 1.0.1 under traffic, before your eyes
+	@$(RUNTIME) up
+	@eval "$$($(RUNTIME) env)"; $(RUN) -m demo
 
 .PHONY: test
 test: check up ## all tests, on a real cluster: unit, integration, end to end
+	@echo "== chart: rendered by Helm, held against the kinds of Kubernetes"
+	@$(RUN) -m pytest tests/charts -q
+	@echo "== DAGs: structure, parse time, what they import"
+	@$(RUN) -m pytest tests/dags -q
+	@echo "== integration tests: ledger, notifications, images, scanner"
+	@$(RUN) -m pytest tests/integration --ignore=tests/integration/app -q --durations=5
 	@echo "== integration tests: the application on a real PostgreSQL and Redis"
 	@$(APP_TEST) tests/integration/app -q
 	@echo "== end-to-end tests on the testbed"
@@ -45,7 +53,8 @@ up: $(VENV)/.ready ## bring the testbed up: a real Kubernetes of three nodes on 
 	@$(TESTBED) up
 
 .PHONY: down
-down: $(VENV)/.ready ## end the testbed and remove every trace of it
+down: $(VENV)/.ready ## end Airflow and the testbed, and remove every trace of them
+	@$(RUNTIME) down
 	@$(TESTBED) down
 
 .PHONY: bench
