@@ -20,7 +20,18 @@ from typing import Any, NamedTuple
 import psycopg
 import yaml
 
-from tests.e2e.cluster import HOME, apply, environment_of_build, eventually, get, kubectl, network, testbed, web
+from tests.e2e.cluster import (
+    HOME,
+    apply,
+    environment_of_build,
+    eventually,
+    get,
+    is_ready,
+    kubectl,
+    network,
+    testbed,
+    web,
+)
 from tests.e2e.warehouse import PORT as HDFS_PORT
 
 ROOT = Path(__file__).parents[2]
@@ -219,6 +230,40 @@ class Application:
         selector = f"--pod-selector={HASH} in ({','.join(sorted(hashes))})"
         kubectl("drain", node, selector, "--ignore-daemonsets", "--delete-emptydir-data", "--timeout=90s")
 
+    def ready_since(self, component: str = "backend") -> dict[str, str]:
+        """Return since when each pod of a component is Ready, by name; without those that are not or that leave."""
+        return {
+            pod["metadata"]["name"]: next(
+                item["lastTransitionTime"] for item in pod["status"]["conditions"] if item["type"] == "Ready"
+            )
+            for pod in self.pods(component)
+            if is_ready(pod)
+        }
+
+    def has_replaced(self, old: set[str], replicas: int, component: str = "backend") -> bool:
+        """Say whether so many pods are Ready, and the old ones have ended."""
+        everything = get("pods", namespace=self.namespace)["items"]
+        is_gone = old.isdisjoint(pod["metadata"]["name"] for pod in everything)
+        return is_gone and len(self.ready_since(component)) == replicas
+
+    def scan(self, cluster: int) -> int:
+        """Have a worker scan a cluster's tree, and return the task's id."""
+        with web(self.namespace) as client:
+            task = client.post("/api/v1/scan-tasks", json={"cluster_id": cluster}).json()["id"]
+
+            def ended() -> str | None:
+                now: dict[str, Any] = client.get(f"/api/v1/scan-tasks/{task}").json()
+                return str(now["status"]) if now["status"] in {"success", "failed"} else None
+
+            assert eventually("the scan's end", ended, within_s=30) == "success"
+        return int(task)
+
+    def add_cluster(self) -> int:
+        """Add the generated warehouse, and return its id."""
+        with web(self.namespace) as client:
+            wanted = {"name": "generated", "root_url": f"webhdfs://hive@hdfs:{HDFS_PORT}/warehouse"}
+            return int(client.post("/api/v1/clusters", json=wanted).json()["id"])
+
     def weights(self) -> dict[str, int]:
         """Return the weights of the route, by role."""
         route = get("traefikservice", f"{RELEASE}-backend", namespace=self.namespace)
@@ -253,7 +298,7 @@ class Application:
 
     # -- the database --------------------------------------------------------------------------------------------
 
-    def migrate(self, values: dict[str, Any]) -> None:
+    def migrate(self, values: dict[str, Any], within_s: float = 60) -> None:
         """Render the migration Job from the chart, apply it, and wait for its end."""
         more = ("--set=migration.enabled=true", "--show-only=templates/migration-job.yaml")
         job = self.render(values, *more)[0]
@@ -264,7 +309,7 @@ class Application:
             status = get("job", name, namespace=self.namespace).get("status", {})
             return dict(status) if status.get("succeeded") or status.get("failed") else None
 
-        status = eventually(f"the end of {name}", ended, within_s=60)
+        status = eventually(f"the end of {name}", ended, within_s=within_s)
         assert status.get("succeeded"), kubectl("logs", f"job/{name}", f"--namespace={self.namespace}")
 
     def create_database(self) -> None:

@@ -23,6 +23,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TextIO
 
+import psutil
+
 from tests.e2e.cluster import HOME, network
 
 if TYPE_CHECKING:
@@ -65,6 +67,8 @@ class Load:
             str(rate), *paths,
         ]  # fmt: skip
         self._process: subprocess.Popen[bytes] | None = None
+        self.cpu_s = 0.0
+        """Processor seconds that the traffic has taken, once it is stopped."""
 
     def __enter__(self) -> Load:
         self._folder = tempfile.TemporaryDirectory()
@@ -89,6 +93,8 @@ class Load:
         process = self._process
         assert process is not None, "the traffic has not begun"
         if process.poll() is None:
+            times = psutil.Process(process.pid).cpu_times()
+            self.cpu_s = times.user + times.system
             process.send_signal(signal.SIGTERM)
         code = process.wait(TIMEOUT_S + 10)
         assert code == 0, f"the traffic ended with {code}: what it wrote down is not the whole truth"
