@@ -6,7 +6,9 @@ A user sends requests all the while; what is measured is the last one that the b
 from __future__ import annotations
 
 import json
+import os
 import re
+import signal
 import subprocess
 import threading
 import time
@@ -117,12 +119,20 @@ class Shop:
         return str(template["spec"]["containers"][0]["env"][0]["value"])
 
 
+ENVIRONMENT = {"PATH": str(HOME.bin), "HOME": str(HOME.state)}
+"""No program beside kubectl; it keeps what it knows of the API server below HOME."""
+
+
+def command(*arguments: str, rollout: str = "shop") -> list[str]:
+    return ["/bin/bash", str(SCRIPT), "--rollout", rollout, "--kubeconfig", str(HOME.kubeconfig), *arguments]
+
+
 def run(*arguments: str, rollout: str = "shop", timeout_s: float = 60) -> subprocess.CompletedProcess[str]:
-    """Run the script where nothing but bash and kubectl is on the path."""
-    command = ["/bin/bash", str(SCRIPT), "--rollout", rollout, "--kubeconfig", str(HOME.kubeconfig), *arguments]
-    # kubectl keeps what it knows of the API server below HOME.
-    environment = {"PATH": str(HOME.bin), "HOME": str(HOME.state)}
-    return subprocess.run(command, text=True, capture_output=True, timeout=timeout_s, check=False, env=environment)
+    """Run the script where bash finds nothing but kubectl."""
+    return subprocess.run(
+        command(*arguments, rollout=rollout),
+        text=True, capture_output=True, timeout=timeout_s, check=False, env=ENVIRONMENT,
+    )  # fmt: skip
 
 
 def seconds(printed: str, words: str) -> float:
@@ -241,18 +251,26 @@ def test_a_way_back_that_was_killed_goes_on_and_is_never_taken_for_a_canary(shop
     """The older version is the canary then: an abort would give the bad one its traffic back."""
     old = shop.rollout.state().stable_hash
     bad = shop.promote_fully("v4")
-    shop.rollout.put_back(old)  # as `helm rollback` does: nobody has left a mark
-    shop.rollout.wait("at its first pause", lambda state: state.waits_at(1, old), within_s=40)
+    with subprocess.Popen(
+        command("--namespace", shop.namespace, "--yes"), env=ENVIRONMENT, text=True, stdout=subprocess.PIPE,
+        start_new_session=True,
+    ) as walking:  # fmt: skip
+        assert walking.stdout is not None
+        assert any("going on without a hold" in line for line in walking.stdout)
+        os.killpg(walking.pid, signal.SIGKILL)
+    assert shop.rollout.state().is_canary
+    looked = run("--namespace", shop.namespace, "--dry-run")
+    assert f"on the way back from version {bad} to version {old}: go on to 100 %" in looked.stdout
+
+    # Nobody leaves a mark who goes back by `helm rollback` and is killed.
+    kubectl("annotate", "rollout", "shop", f"--namespace={shop.namespace}", "slipway.dev/going-back-")
     asked = run("--namespace", shop.namespace, "--yes")
     assert asked.returncode == 5
     assert f"--to {old} gives it all the traffic, --to {bad} takes its traffic away" in asked.stderr
-    assert shop.rollout.state().waits_at(1, old), "nothing was touched"
-
-    mark = json.dumps({"metadata": {"annotations": {"slipway.dev/going-back": f"{bad}.{old}"}}})
-    kubectl("patch", "rollout", "shop", f"--namespace={shop.namespace}", "--type=merge", "--patch", mark)
-    done = run("--namespace", shop.namespace, "--yes", timeout_s=90)
+    state = shop.rollout.state()
+    assert (state.current_hash, state.stable_hash, state.aborted) == (old, bad, False), "nothing was touched"
+    done = run("--namespace", shop.namespace, "--yes", "--to", old, timeout_s=90)
     assert done.returncode == 0, done.stderr
-    assert f"on the way back from version {bad} to version {old}: go on to 100 %" in done.stdout
     assert shop.rollout.state().stable_hash == old
 
 
