@@ -111,8 +111,14 @@ class Backups:
         """
         started = time.monotonic()
         for name, expected in backup.files.items():
-            if _sha256(backup.folder / name) != expected:
-                raise DatabaseError(f"{backup.folder / name} is not what was written", mend="take a new backup")
+            try:
+                found = _sha256(backup.folder / name)
+            except OSError as error:
+                found = error.strerror or type(error).__name__
+            if found != expected:
+                raise DatabaseError(
+                    f"{backup.folder / name} is not what was written", found=found, mend="take a new backup"
+                )
         with self._scratch() as scratch:
             self._pg(
                 ["pg_restore", "--no-owner", "--no-acl", "--exit-on-error", f"--dbname={scratch}", str(backup.folder)],
