@@ -95,9 +95,15 @@ def of(argo: Argo) -> Rollout:
 
 @pytest.fixture(autouse=True)
 def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Look often, and give up soon."""
-    for name, value in (("LOST_S", 0.02), ("LOOK_S", 0.002), ("SETTLE_S", 0.3)):
+    """Look often, and take a patch for lost soon."""
+    for name, value in (("LOST_S", 0.02), ("LOOK_S", 0.002)):
         monkeypatch.setattr(rollouts, name, value)
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Give up soon, in tests that wait for what never comes."""
+    monkeypatch.setattr(rollouts, "SETTLE_S", 0.3)
 
 
 # --- abort
@@ -128,6 +134,7 @@ def test_an_abort_that_was_lost_is_sent_again() -> None:
     assert any("annotations" in body.get("metadata", {}) for _, body in argo.patches)
 
 
+@pytest.mark.usefixtures("impatient")
 def test_an_abort_that_never_works_is_an_error_with_what_was_seen() -> None:
     with pytest.raises(ClusterError, match="not aborted at weight 0") as caught:
         of(Argo(step=3, weight=50, lose=1000)).abort(NEW)
@@ -190,6 +197,7 @@ def test_what_was_aborted_or_overtaken_is_not_promoted(status: dict[str, Any]) -
     assert argo.patches == []
 
 
+@pytest.mark.usefixtures("impatient")
 def test_a_rollout_that_stands_before_the_step_is_not_promoted() -> None:
     argo = Argo(step=1)
 
@@ -234,7 +242,7 @@ def test_a_status_that_stays_old_is_nudged() -> None:
     argo = Argo(observedGeneration="2")
 
     with pytest.raises(ClusterError):
-        of(argo).wait("fresh", lambda state: state.fresh, within_s=0.1)
+        of(argo).wait("fresh", lambda state: state.fresh, within_s=0.5)
 
     assert any(rollouts.NUDGE in str(body) for _, body in argo.patches)
 
@@ -243,7 +251,7 @@ def test_the_way_back_walks_every_step_of_the_old_version() -> None:
     argo = Argo(step=1, currentPodHash=OLD, stableRS=NEW)
     lines: list[str] = []
 
-    state = walk(of(argo), OLD, within_s=5, log=lines.append)
+    state = walk(of(argo), OLD, within_s=30, log=lines.append)
 
     assert (state.stable_hash, argo.promotions, len(lines)) == (OLD, 2, 2)
 
