@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from slipway.flow.step import Step
     from slipway.images.source import ImageBuild
+    from slipway.images.vulnerabilities import Event
     from slipway.spec.environment import Environment
     from slipway.spec.release import Image
 
@@ -49,9 +50,8 @@ def image(step: Step, name: str) -> str:
         )
         made = pipeline.make(_build(step, site.spec.image(name)), version)
     for event in made.events:
-        step.store.append(
-            step.release.id, event.kind, {"text": event.text}, key=f"{event.kind}:{name}:{event.text[:80]}"
-        )
+        payload = _said(event, name, site.environment)
+        step.store.append(step.release.id, event.kind, payload, key=f"{event.kind}:{name}:{event.text[:80]}")
     step.store.append(
         step.release.id, EventKind.IMAGE_BUILT,
         {
@@ -63,6 +63,17 @@ def image(step: Step, name: str) -> str:
     )  # fmt: skip
     log.info("%s: %s, %.1f MB of %g", name, made.reference, made.compressed_mb, made.max_compressed_mb)
     return made.reference
+
+
+def _said(event: Event, name: str, environment: Environment) -> dict[str, str]:
+    """Return what the dossier says of an event of the gates; a waiver in the places that it has for one."""
+    waived = environment.scan.waived
+    if event.kind is not EventKind.WAIVED or waived is None:
+        return {"text": event.text}
+    return {
+        "what": f"vulnerabilities of {name}", "reason": waived.reason, "until": waived.until.isoformat(),
+        "by": f"environment {environment.name}", "text": event.text,
+    }  # fmt: skip
 
 
 def finish(step: Step) -> None:
