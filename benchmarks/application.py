@@ -101,6 +101,11 @@ class Bench:
     def _keep(self, target: Target, value: float) -> None:
         self.figures.setdefault(target, []).append(value)
 
+    def _keep_lost(self, target: Target, answers: list[Answer]) -> None:
+        for answer in lost(answers):
+            print(f"  lost: {answer}", file=sys.stderr, flush=True)
+        self._keep(target, len(lost(answers)))
+
     @contextmanager
     def _installed(self, version: str) -> Iterator[Application]:
         images = build_images(version)
@@ -142,7 +147,7 @@ class Bench:
             self.tell("restart")
             application.restart()
             eventually("new pods", lambda: application.has_replaced(old, PODS), within_s=180)
-            self._keep(RESTART, len(lost(load.stop())))
+            self._keep_lost(RESTART, load.stop())
 
     def _drain(self, application: Application) -> None:
         node = application.pods("backend")[0]["spec"]["nodeName"]
@@ -155,7 +160,7 @@ class Bench:
                 eventually("pods elsewhere", lambda: application.has_replaced(old, PODS), within_s=180)
             finally:
                 kubectl("uncordon", node)
-            self._keep(DRAIN, len(lost(load.stop())))
+            self._keep_lost(DRAIN, load.stop())
 
     def _migrate(self, application: Application) -> None:
         application.fill_history(application.scan(application.add_cluster()), self._records)
@@ -166,7 +171,7 @@ class Bench:
             application.migrate(merged(application.values, build_images(NEW).values()), within_s=900)
             self._keep(MIGRATION_S, time.monotonic() - begun)
             answers = load.stop()
-        self._keep(MIGRATION, len(lost(answers)))
+        self._keep_lost(MIGRATION, answers)
         self._keep(MIGRATION_P95, 1000 * quantile(answers, 0.95))
 
 
