@@ -10,8 +10,6 @@ import typer
 from slipway.errors import SlipwayError, SpecError
 
 if TYPE_CHECKING:
-    from rich.table import Table
-
     from slipway.ledger.models import Release
 
 app = typer.Typer(help="What is under way.")
@@ -28,8 +26,6 @@ def status(
     Active releases with lock and lease, the Rollout of each application that is named, and the newest releases.
     The ledger is that of the environment, or the one that SLIPWAY_LEDGER_DSN names.
     """
-    from rich.console import Console
-
     from slipway.flow.site import ledger
     from slipway.spec.catalog import Catalog
 
@@ -39,20 +35,19 @@ def status(
     environment = catalog.environment(env) if env is not None else None
     store = ledger(environment)
     store.ensure()
-    console = Console(highlight=False, soft_wrap=True, markup=False)
     active = [
         one
         for one in store.active()
         if application in (None, one.application) and env in (None, one.environment)
     ]  # fmt: skip
     for release in active:
-        console.print(_active(release))
+        typer.echo(_active(release))
     if not active:
-        console.print("no release is under way; every lock is free")
+        typer.echo("no release is under way; every lock is free")
     for name, place in _places(active, application, env, list(environment.applications) if environment else []):
-        console.print(f"{name} in {place}: {_workload(name, place)}")
+        typer.echo(f"{name} in {place}: {_workload(name, place)}")
     if recent := store.recent(application, env, limit):
-        console.print(_table(recent))
+        typer.echo(_table(recent))
 
 
 def _active(release: Release) -> str:
@@ -91,18 +86,18 @@ def _workload(application: str, environment: str) -> str:
     return "not installed" if found is None else read(found).describe()
 
 
-def _table(releases: list[Release]) -> Table:
-    from rich.table import Table
-
+def _table(releases: list[Release]) -> str:
+    """Return a table whose lines are never cut: ids are there to be copied."""
     from slipway.report.words import duration
 
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for heading in ("release", "state", "began", "took"):
-        table.add_column(heading, no_wrap=True)
+    rows = [("release", "state", "began", "took")]
     for release in releases:
         took = (release.ended_at - release.created_at).total_seconds() if release.ended_at else None
-        table.add_row(release.id, str(release.state), _moment(release.created_at), duration(took) if took else "-")
-    return table
+        rows.append(
+            (release.id, str(release.state), _moment(release.created_at), duration(took) if took is not None else "-")
+        )
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    return "\n".join("  ".join(map(str.ljust, row, widths)).rstrip() for row in rows)
 
 
 def _moment(at: datetime) -> str:
