@@ -15,6 +15,8 @@ from tests.e2e.cluster import HOME, environment_of_build, kubectl, testbed
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from tests.e2e.release import Demo
+
 LAST = ("test_survival.py", "test_down.py")
 """What kills parts of the testbed runs after what only uses it, and what ends it runs at the very end."""
 
@@ -57,6 +59,15 @@ def image(bed: None, tmp_path_factory: pytest.TempPathFactory) -> str:
         subprocess.run(["buildah", "rmi", name], check=True, capture_output=True, timeout=60)
     assert done.returncode == 0, done.stderr
     return done.stdout.strip()
+
+
+@pytest.fixture(scope="session")
+def demo(bed: None) -> Iterator[Demo]:
+    """The whole demo, from nothing: three releases with their holds, about six minutes; once for all who look at it."""
+    from tests.e2e import release
+
+    yield release.play()
+    release.drop_what_the_demo_made()
 
 
 @pytest.fixture(scope="module")
