@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 SAMPLES_S = 5.0
 """Seconds between two lines of numbers."""
-TOLD = frozenset({"running", "deferred", "awaiting_input", "success", "failed", "upstream_failed", "up_for_retry"})
+TOLD = frozenset({"running", "deferred", "awaiting_input", "success", "failed", "up_for_retry"})
 WATCHED = frozenset({ReleaseState.CANARY, ReleaseState.BAKING})
 
 
@@ -189,14 +189,20 @@ def require_back(release: Release | None, failures: list[Failure], link: str) ->
 
 
 def _cause(failures: list[Failure]) -> str | None:
-    return f"{failures[0].task}: {failures[0].text}" if failures else None
+    """Return what failed first and what was found there, in a line or two, without what was to be done."""
+    if not failures:
+        return None
+    words = failures[0].text.partition("\n  do ")[0].replace("\n  found  ", ": ")
+    return f"{failures[0].task}: {words}"
 
 
 def _error(failures: list[Failure], link: str) -> SlipwayError:
     kind = getattr(errors, failures[0].kind, None) if failures else None
     if not (isinstance(kind, type) and issubclass(kind, SlipwayError)):
         kind = ExternalError
-    return kind("the run has ended without what was wanted", found=_cause(failures), mend=f"read its log: {link}")
+    # The text of a failure is an error of ours, laid out already: what, found, do.
+    what = f"{failures[0].task}: {failures[0].text}" if failures else "the run has ended without what was wanted"
+    return kind(f"{what}\n  log    {link}")
 
 
 def active_or_promoted(store: Store, application: str, environment: str) -> Release:

@@ -166,6 +166,32 @@ def test_the_exit_code_says_how_it_ended(state: ReleaseState | None, kind: str, 
     assert code_after(state, Failure("configure.check", kind, "why"), Failure("settle", "VerdictError", "late")) == code
 
 
+def test_a_release_that_went_back_says_why_in_a_line() -> None:
+    text = "the canary failed at weight-10 (ERROR_RATE)\n  found  error rate 27.3 %\n  do     nothing tonight"
+
+    with pytest.raises(SlipwayError) as caught:
+        require_promoted(
+            replace(RELEASE, state=ReleaseState.ROLLED_BACK),
+            [Failure("canary.watch_10", "VerdictError", text)],
+            "http://a",
+        )
+
+    assert str(caught.value).splitlines() == [
+        "shop 1.0.0 in local was taken back, and that was proved",
+        "  found  canary.watch_10: the canary failed at weight-10 (ERROR_RATE): error rate 27.3 %",
+        "  do     slipway report shop-1.0.0-local-1 tells the whole story",
+    ]
+
+
+def test_a_refusal_is_shown_as_the_task_said_it() -> None:
+    text = "shop cannot be released\n  found  it is frozen\n  do     wait"
+
+    with pytest.raises(SlipwayError) as caught:
+        require_promoted(None, [Failure("configure.check", "RefusedError", text)], "http://a")
+
+    assert str(caught.value) == f"configure.check: {text}\n  log    http://a"
+
+
 def test_a_run_without_a_failed_task_is_no_success_without_a_promotion() -> None:
     assert code_after(None) == 1
     assert code_after(ReleaseState.CANARY) == 1
