@@ -230,7 +230,9 @@ left_s() {
 declare -A name revision created images
 versions() {
   local hash set number at owners image
-  call get replicasets --output "jsonpath={range .items[*]}{.metadata.labels.$LABEL}|{.metadata.name}|{.metadata.annotations.rollout\\.argoproj\\.io/revision}|{.metadata.creationTimestamp}|{.metadata.ownerReferences[*].uid}|{.spec.template.spec.containers[*].image}{\"\\n\"}{end}" ||
+  local at_each="{.metadata.labels.$LABEL}|{.metadata.name}|{.metadata.annotations.rollout\\.argoproj\\.io/revision}"
+  at_each+='|{.metadata.creationTimestamp}|{.metadata.ownerReferences[*].uid}|{.spec.template.spec.containers[*].image}'
+  call get replicasets --output "jsonpath={range .items[*]}$at_each{\"\\n\"}{end}" ||
     explain "list the ReplicaSets in $namespace"
   while IFS='|' read -r hash set number at owners image; do
     [[ -n "$hash" && "$number" =~ ^[0-9]+$ && " $owners " == *" ${is[uid]} "* ]] || continue
@@ -391,8 +393,8 @@ finish() { # WHAT
   look || true
   say "$PLACE: $(describe)"
   say "$1"
-  printf '\nHelm, the followers and the record of the release are behind now. When slipway is back, run the DAG rollback,\n'
-  printf 'or: slipway rollback --direct, for this application and environment.\n'
+  printf '\nHelm, the followers and the record of the release are behind now. When slipway is back, run for this\n'
+  printf 'application and environment the DAG rollback, or: slipway rollback --direct.\n'
   if [[ -n "${is[helm_release]}" ]]; then
     printf 'Without slipway: helm history %s --namespace %s\n' "${is[helm_release]}" "$namespace"
     printf '                 helm rollback %s REVISION --namespace %s   the newest one that had this version;\n' \
