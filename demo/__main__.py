@@ -12,8 +12,8 @@ import typer
 from rich.console import Console
 from slipway.errors import SlipwayError
 from slipway.flow.site import Site, state_folder
+from slipway.hooks.airflow import Airflow, Login
 
-from demo.airflow import Airflow, Login
 from demo.ground import Ground
 from demo.story import ACTS, Story, traffic
 from demo.table import Outcome, table

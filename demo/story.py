@@ -20,9 +20,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from slipway.flow.site import Site
+    from slipway.hooks.airflow import Airflow
     from slipway.ledger.store import Store
-
-    from demo.airflow import Airflow
 
 TOLD = frozenset({"running", "deferred", "success", "failed"})
 QUIET = ("build.images", "configure.approve")

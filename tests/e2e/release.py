@@ -44,7 +44,8 @@ def drop_what_the_demo_made() -> None:
 
 def sourced(command: str) -> dict[str, str]:
     """Return the environment after a line of shell that the runtime printed."""
-    show = f"{command}; exec {shlex.quote(sys.executable)} -c 'import json, os; print(json.dumps(dict(os.environ)))'"
+    program = "import json, os; print(json.dumps(dict(os.environ)))"
+    show = f"{command.strip()}; exec {shlex.quote(sys.executable)} -c {shlex.quote(program)}"
     done = subprocess.run(["bash", "-ec", show], check=True, capture_output=True, text=True, timeout=30)
     return dict(json.loads(done.stdout))
 

@@ -82,7 +82,7 @@ GOOD = {"application": "hive-platform", "version": "1.1.0", "environment": "loca
 @pytest.mark.parametrize(
     ("conf", "sentence"),
     [
-        ({**GOOD, "verison": "1.1.0"}, 'do     write "version"'),
+        ({**GOOD, "verison": "1.1.0"}, "meant    version?"),
         ({**GOOD, "version": "1.0.0"}, "version 1.0.0 is released already"),
         ({**GOOD, "summary": "{{ 7 * 7 }} $(touch /tmp/slipway-was-here) ../../etc"}, ""),
     ],

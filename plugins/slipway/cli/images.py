@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+
 from slipway.errors import SlipwayError
 
 if TYPE_CHECKING:

@@ -24,9 +24,6 @@ def release(
     version: Annotated[str, typer.Argument(metavar="VERSION", help="For example 1.0.0.")],
     env: Annotated[str, typer.Option(metavar="NAME", help="A file of include/config.")],
     summary: Annotated[str, typer.Option(metavar="TEXT", help="What changes for users.")] = "",
-    supersede: Annotated[
-        str, typer.Option(metavar="REASON", help="End the bake of the release before it first, because.")
-    ] = "",
     ignore_freeze: Annotated[str, typer.Option(metavar="REASON", help="Release in a freeze, because.")] = "",
     drill: Annotated[
         float, typer.Option(metavar="SHARE", help="Rehearsal: a version that fails this share of requests.")
@@ -47,8 +44,7 @@ def release(
         ReleaseParameters,
         {
             "application": application, "version": version, "environment": env, "summary": summary,
-            "supersede": bool(supersede), "supersede_reason": supersede, "ignore_freeze_reason": ignore_freeze,
-            "drill_error_rate": drill,
+            "ignore_freeze_reason": ignore_freeze, "drill_error_rate": drill,
         },
     )  # fmt: skip
     site = Site.open(asked.application, asked.environment)

@@ -6,6 +6,7 @@ from pathlib import Path  # noqa: TC003 - typer reads the annotation
 from typing import Annotated
 
 import typer
+
 from slipway.errors import SlipwayError
 
 app = typer.Typer(help="The dossier of a release.")

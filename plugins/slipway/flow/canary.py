@@ -10,6 +10,7 @@ from slipway.canary.plan import Stage, pause_index
 from slipway.errors import GateError
 from slipway.hooks import smoke
 from slipway.hooks.evidence import Window
+from slipway.hooks.rollouts import walk
 from slipway.names import EventKind, ReleaseState
 
 if TYPE_CHECKING:
@@ -109,8 +110,9 @@ def promote(step: Step) -> None:
 def _go(step: Step, rollout: Rollout, stage: Stage) -> None:
     hash_ = step.facts.require_hash()
     if step.facts.base.is_first:
-        rollout.hold(paused=False)
-        state = rollout.wait("healthy with its first version", lambda seen: seen.is_settled, within_s=READY_S)
+        if rollout.hold(paused=False).desired == 0:
+            rollout.scale(1)  # an earlier attempt was taken back; the autoscaler goes on from one
+        state = walk(rollout, hash_, within_s=READY_S, log=log.info)
     else:
         rollout.promote(pause_index(BEFORE[stage]), hash_)
         state = rollout.wait(

@@ -49,6 +49,8 @@ def _problems(site: Site, parameters: ReleaseParameters, now: datetime) -> Itera
     kind = site.environment.kind
     if parameters.drill_error_rate and kind is EnvironmentKind.PRODUCTION:
         yield "a version that fails on purpose is refused in production"
+    if site.environment.canary.load.kind != "live":
+        yield f"canary.load: {site.environment.canary.load.kind} is not supported yet; live is"
     freeze = site.environment.freeze_reason(now)
     if freeze and not parameters.ignore_freeze_reason.strip():
         yield f"no releases now: {freeze} (say ignore_freeze_reason if it has to be)"
@@ -64,7 +66,7 @@ def _in_ledger(site: Site, parameters: ReleaseParameters) -> Iterator[str]:
     if current is not None and current.version == parameters.version:
         yield f"version {parameters.version} is released already, by {current.id}"
     active = store.find(parameters.application, parameters.environment)
-    if active is not None and not parameters.supersede:
+    if active is not None:
         yield f"{active.id} is under way ({active.state}); one release at a time"
 
 
@@ -122,7 +124,7 @@ def _workload(site: Site) -> Iterator[str]:
             )
         return
     state = read(found)
-    if state.is_first and state.spec_paused:
+    if state.is_parked:
         return  # the safe end of a first install that was taken back
     if not state.is_settled:
         yield f"Rollout {site.namespace}/{state.name} is not healthy on one version: {state.describe()}"
@@ -138,9 +140,8 @@ def plan(site: Site, parameters: ReleaseParameters, run_id: str, *, actor: str, 
         details["change_summary"] = parameters.summary
     if link:
         details["link"] = link
-    for name in ("supersede_reason", "ignore_freeze_reason"):
-        if value := getattr(parameters, name):
-            details[name] = value
+    if parameters.ignore_freeze_reason:
+        details["ignore_freeze_reason"] = parameters.ignore_freeze_reason
     if parameters.drill_error_rate:
         details["drill_error_rate"] = parameters.drill_error_rate
     store = site.ledger()
@@ -191,6 +192,8 @@ def acquire(site: Site, release_id: str, run_id: str) -> Release:
     with site.rollout() as (rollout, _):
         found = rollout.object()
     state = read(found) if found is not None else None
+    if state is not None and state.is_parked:
+        state = None  # nothing serves, so there is nothing to go back to
     previous = store.last_promoted(planned.application, planned.environment)
     payload = {
         "what": "what the release goes back to",

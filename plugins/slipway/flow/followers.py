@@ -60,7 +60,7 @@ def _first(step: Step) -> None:
 
 def _upgrade(step: Step, description: str, *, upgraded: frozenset[str] | None) -> None:
     site, helm = step.site, step.site.helm()
-    if any(revision.description == description for revision in helm.history()):
+    if any(revision.description == description for revision in helm.revisions()):
         log.info("Helm has this step already")
         return
     step.require()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from slipway.canary.latency import P95, quantile
@@ -15,7 +15,7 @@ from slipway.notifications.message import Comparison, ReleaseRef
 from slipway.notifications.text import Unit
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from slipway.canary.evidence import Evidence
     from slipway.canary.judgement import Judgement
@@ -33,6 +33,15 @@ def started(site: Site, store: Store, release: Release, *, actor: str, summary: 
     """Say that a release has begun."""
     _send(site, store, messages.started(
         _ref(release), at=datetime.now(UTC), actor=actor, summary=summary, previous=previous,
+        links=links(site, store, release),
+    ))  # fmt: skip
+
+
+def approval_wanted(site: Site, store: Store, release: Release, *, actor: str, approvers: Sequence[str]) -> None:
+    """Ask for an approval."""
+    until = datetime.now(UTC) + timedelta(seconds=site.environment.approval.timeout_s)
+    _send(site, store, messages.approval_wanted(
+        _ref(release), at=datetime.now(UTC), actor=actor, approvers=approvers, until=until,
         links=links(site, store, release),
     ))  # fmt: skip
 

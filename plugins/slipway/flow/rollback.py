@@ -138,13 +138,14 @@ def _to_safe_end(rollout: Rollout, pods: Pods, facts: Facts) -> None:
     if rollout.object() is None:
         log.info("nothing was installed")
         return
-    rollout.hold(paused=True)
+    rollout.hold(paused=False)  # Argo scales nothing that is paused
     rollout.scale(0)
     deadline = time.monotonic() + WALK_S
     while facts.hash and pods.of(facts.hash):
         if time.monotonic() > deadline:
             raise ClusterError(f"pods of {rollout.place} are still there", mend="kubectl get pods")
         time.sleep(0.5)
+    rollout.hold(paused=True)
     log.info("%s is held at no pods: the safe end of a first install", rollout.place)
 
 

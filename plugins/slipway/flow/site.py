@@ -17,6 +17,7 @@ from slipway.flow import credentials
 from slipway.hooks.helm import Helm
 from slipway.spec.catalog import Catalog
 from slipway.spec.environment import frozen_environment
+from slipway.spec.model import Reference
 from slipway.spec.release import frozen_release
 from slipway.spec.values import overlays
 
@@ -36,6 +37,8 @@ if TYPE_CHECKING:
     from slipway.spec.release import ReleaseSpec
 
 log = logging.getLogger("slipway")
+LEDGER = "slipway_ledger"
+"""Airflow connection of the ledger, for steps that know nothing but a release id."""
 STATE_VARIABLE = "SLIPWAY_STATE"
 """Folder on a disk that outlives a task: spool of events, dossiers."""
 
@@ -126,7 +129,7 @@ class Site:
         """Return Helm for the application's release."""
         return Helm(
             self.spec.chart.release_name, self.namespace, self.kubeconfig, self.environment.cluster.context,
-            log=log.info,
+            log=log.info, change_s=self.environment.helm.timeout_s, history=self.environment.helm.history_max,
         )  # fmt: skip
 
     @contextmanager
@@ -176,9 +179,11 @@ def ledger(environment: Environment | None = None) -> Store:
     """Return the ledger of an environment, or the one that this process' variables name."""
     from slipway.ledger.store import Store
 
-    if environment is None:
+    if environment is not None:
+        return Store(credentials.login(environment.ledger).postgres_dsn)
+    if os.environ.get("SLIPWAY_LEDGER_DSN"):
         return Store.from_environment()
-    return Store(credentials.login(environment.ledger).postgres_dsn)
+    return Store(credentials.login(Reference(connection=LEDGER)).postgres_dsn)
 
 
 def state_folder() -> Path:

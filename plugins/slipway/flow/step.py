@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
+from slipway.errors import FencedError
 from slipway.flow.facts import Facts, facts_of
 from slipway.flow.site import Site, ledger
+from slipway.ledger import states
 from slipway.names import ReleaseState
 
 if TYPE_CHECKING:
@@ -19,6 +21,18 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 MARGIN = timedelta(minutes=5)
+
+
+def refuse_when_going_back(release: Release) -> None:
+    """Keep a step from taking the epoch of a rollback for its own.
+
+    :raises FencedError: somebody has decided against the release.
+    """
+    if release.state in states.GOING_BACK:
+        raise FencedError(
+            f"{release.title} is {release.state}; nothing carries it forward any more",
+            mend="nothing: settle, the watchdog or a person finish the way back",
+        )
 
 
 @dataclass(frozen=True)
@@ -39,6 +53,7 @@ class Step:
         """
         store = ledger()
         found = store.release(release_id)
+        refuse_when_going_back(found)
         facts = facts_of(store.events(release_id))
         release = store.renew(release_id, found.epoch, timedelta(seconds=within_s) + MARGIN)
         return cls(Site.of(facts), store, release, facts)

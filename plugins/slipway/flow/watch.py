@@ -20,7 +20,7 @@ from slipway.flow import notify
 from slipway.flow.canary import read_window
 from slipway.flow.facts import facts_of
 from slipway.flow.site import Site, ledger, spool
-from slipway.flow.step import Step
+from slipway.flow.step import Step, refuse_when_going_back
 from slipway.hooks.evidence import Collector
 from slipway.ledger.redaction import masked
 from slipway.names import AbortedBy, EventKind, Verdict
@@ -81,9 +81,9 @@ class Watch:
         elapsed_s = window_s(self._window.start, now)
         judgement = judge(evidence, self._policy, elapsed_s=elapsed_s)
         found = Look(judgement, elapsed_s, evidence)
-        self._keep_lease()
         if judgement.verdict is Verdict.FAIL:
             self._take_traffic(found)
+        self._keep_lease()  # after the traffic: a ledger that hangs must not hold an abort up
         self._record(found)
         return found
 
@@ -171,6 +171,7 @@ def watching(release_id: str, stage: Stage) -> Iterator[Watch]:
     """
     store = ledger()
     found = store.release(release_id)
+    refuse_when_going_back(found)
     events = store.events(release_id)
     facts = facts_of(events)
     site = Site.of(facts)

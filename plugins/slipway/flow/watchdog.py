@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from slipway.errors import SlipwayError
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 OVER = frozenset({"success", "failed"})
+QUIET = timedelta(seconds=30)
+"""A release that was written to since then is not left alone, whatever its run says."""
 
 
 def round_(store: Store, run_state: Callable[[str], str | None]) -> int:
@@ -54,6 +57,10 @@ def round_(store: Store, run_state: Callable[[str], str | None]) -> int:
 def _why(release: Release, expired: set[str], run_state: Callable[[str], str | None]) -> str:
     if release.id in expired:
         return "its lease has run out"
+    if release.state is ReleaseState.ROLLING_BACK:
+        return ""  # whoever takes it back has a lease; two at once would meet in Helm
+    if datetime.now(UTC) - release.updated_at < QUIET:
+        return ""  # settle may be on its way
     if not release.run_id.startswith(OTHER_RUNS):
         state = run_state(release.run_id)
         if state is None:

@@ -20,6 +20,7 @@ def configure() -> Any:
     agreed = ReleaseApproval(
         task_id="approve",
         environment="{{ params.environment }}",
+        release_id=RELEASE_ID,
         subject="Release {{ params.application }} {{ params.version }} to {{ params.environment }}?",
         body="{{ params.summary }}",
     )
@@ -85,7 +86,11 @@ def images(release_id: str) -> list[str]:
     return [one.name for one in step.site.spec.images]
 
 
-@task(map_index_template="{{ task.op_kwargs['name'] }}", max_active_tis_per_dagrun=1)
+@task(
+    doc_md="Build or recognise it, gates, scan, SBOM, push, digest.",
+    map_index_template="{{ task.op_kwargs['name'] }}",
+    max_active_tis_per_dagrun=1,
+)
 def image(release_id: str, name: str) -> str:
     """Make one image."""
     from slipway.flow import build as flow
@@ -183,11 +188,13 @@ def targets(release_id: str) -> str:
 def canary(release_id: Any) -> Any:
     """Carry the new version to all of the traffic."""
     tested = smoke_test(release_id)
-    at_10 = CanarySensor(task_id="watch_10", release_id=RELEASE_ID, stage="weight-10")
-    at_50 = CanarySensor(task_id="watch_50", release_id=RELEASE_ID, stage="weight-50")
+    at_10 = CanarySensor(task_id="watch_10", doc_md="10 % of the requests.", release_id=RELEASE_ID, stage="weight-10")
+    at_50 = CanarySensor(task_id="watch_50", doc_md="50 % of the requests.", release_id=RELEASE_ID, stage="weight-50")
     to_all = all_traffic(release_id)
     followed = followers(release_id)
-    baked = CanarySensor(task_id="bake", release_id=RELEASE_ID, stage="weight-100")
+    baked = CanarySensor(
+        task_id="bake", doc_md="All requests, the old version at full size.", release_id=RELEASE_ID, stage="weight-100"
+    )
     promoted = promote(release_id)
     tested >> at_10 >> at_50 >> to_all >> followed >> baked >> promoted
     return promoted
@@ -285,9 +292,7 @@ def settles(dag: DAG, setup: Any) -> None:
 def _what_failed(context: Any) -> str:
     run = context["dag_run"]
     states = context["ti"].get_task_states(dag_id=run.dag_id, run_ids=[run.run_id])
-    failed = [
-        name for name, state in sorted(states.get(run.run_id, {}).items()) if state in ("failed", "upstream_failed")
-    ]
+    failed = [name for name, state in sorted(states.get(run.run_id, {}).items()) if state == "failed"]
     return f"failed: {', '.join(failed[:5])}" if failed else ""
 
 

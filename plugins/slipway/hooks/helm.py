@@ -26,9 +26,6 @@ if TYPE_CHECKING:
     from slipway.hooks.process import Completed
 
 RENDER_S = 60
-CHANGE_S = 120
-HISTORY = 20
-"""Revisions that Helm keeps: the one to go back to must be among them."""
 _ABSENT = re.compile(r"release: not found|has no deployed releases", re.IGNORECASE)
 
 
@@ -52,6 +49,8 @@ class Helm:
     :param release: its name.
     :param kubeconfig: path of the file; context as in `slipway.hooks.cluster`.
     :param log: takes what Helm says, line by line.
+    :param change_s: longest upgrade or rollback, in seconds.
+    :param history: revisions that Helm keeps: the one to go back to must be among them.
     """
 
     release: str
@@ -60,6 +59,8 @@ class Helm:
     context: str | None = None
     log: Callable[[str], object] | None = None
     program: str = "helm"
+    change_s: float = 300
+    history: int = 20
 
     def render(self, chart: Path, overlays: Sequence[Path], values: Mapping[str, Any], *extra: str) -> str:
         """Render a chart without a cluster, its schema checked.
@@ -90,7 +91,7 @@ class Helm:
         :raises HelmError: the cluster would refuse it.
         """
         arguments = [*self._upgrade(chart, overlays), "--dry-run=server", "--output=json"]
-        done = self._run(arguments, CHANGE_S, stdin=_text(values))
+        done = self._run(arguments, self.change_s, stdin=_text(values))
         done.require(f"the cluster would refuse {self._place}", error=HelmError, mend=_VALUES_MEND)
         return str(json.loads(done.stdout)["manifest"])
 
@@ -103,7 +104,7 @@ class Helm:
         """
         self._clear_pending()
         arguments = [*self._upgrade(chart, overlays), f"--description={description}"]
-        done = self._run(arguments, CHANGE_S, stdin=_text(values))
+        done = self._run(arguments, self.change_s, stdin=_text(values))
         done.require(f"helm upgrade of {self._place} failed", error=HelmError)
         found = self.current()
         if found is None or found.description != description:
@@ -122,12 +123,12 @@ class Helm:
             return
         self._clear_pending()
         self._say(f"{self._place}: back to revision {revision}{description and f' ({description})'}")
-        done = self._run(["rollback", self.release, str(revision), *self._merge, *self._history], CHANGE_S)
+        done = self._run(["rollback", self.release, str(revision), *self._merge, *self._kept], self.change_s)
         done.require(f"helm rollback of {self._place} to revision {revision} failed", error=HelmError)
 
-    def history(self) -> list[Revision]:
+    def revisions(self) -> list[Revision]:
         """Return the revisions, oldest first; empty when the release does not exist."""
-        done = self._run(["history", self.release, "--output=json", f"--max={HISTORY}"], RENDER_S)
+        done = self._run(["history", self.release, "--output=json", f"--max={self.history}"], RENDER_S)
         if done.returncode != 0 and _ABSENT.search(done.stderr):
             return []
         done.require(f"cannot read the history of {self._place}", error=HelmError)
@@ -138,11 +139,11 @@ class Helm:
 
     def current(self) -> Revision | None:
         """Return the newest revision whatever its status, None when there is none."""
-        return max(self.history(), key=lambda item: item.number, default=None)
+        return max(self.revisions(), key=lambda item: item.number, default=None)
 
     def deployed(self) -> Revision | None:
         """Return the newest revision that is deployed."""
-        good = [item for item in self.history() if item.status == "deployed"]
+        good = [item for item in self.revisions() if item.status == "deployed"]
         return max(good, key=lambda item: item.number, default=None)
 
     def manifest(self, revision: int | None = None) -> str:
@@ -167,13 +168,13 @@ class Helm:
         return ["--server-side=false"] if re.match(r"v?4\.", version.strip()) else []
 
     @property
-    def _history(self) -> list[str]:
-        return [f"--history-max={HISTORY}"]
+    def _kept(self) -> list[str]:
+        return [f"--history-max={self.history}"]
 
     def _upgrade(self, chart: Path, overlays: Sequence[Path]) -> list[str]:
         return [
             "upgrade", self.release, str(chart), "--install", "--create-namespace",
-            *self._merge, *self._history, *self._layers(overlays),
+            *self._merge, *self._kept, *self._layers(overlays),
         ]  # fmt: skip
 
     @staticmethod

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from airflow.providers.standard.operators.hitl import ApprovalOperator
@@ -14,13 +15,15 @@ class ReleaseApproval(ApprovalOperator):
     """An approval that is asked for only where the environment requires it, and that nobody gives to himself.
 
     :param environment: name of the environment (templated).
+    :param release_id: of the release, for the message to the approvers (templated).
     """
 
-    template_fields = (*ApprovalOperator.template_fields, "environment")
+    template_fields = (*ApprovalOperator.template_fields, "environment", "release_id")
 
-    def __init__(self, *, environment: str, **kwargs: Any) -> None:
+    def __init__(self, *, environment: str, release_id: str, **kwargs: Any) -> None:
         super().__init__(fail_on_reject=True, **kwargs)
         self.environment = environment
+        self.release_id = release_id
 
     def execute(self, context: Context) -> Any:
         """Ask, or go on where nobody has to be asked."""
@@ -29,6 +32,8 @@ class ReleaseApproval(ApprovalOperator):
             self.log.info("environment %s asks for no approval", self.environment)
             return None
         self.log.info("waiting for one of %s, for %g s at most", ", ".join(approval.approvers), approval.timeout_s)
+        self.response_timeout = timedelta(seconds=approval.timeout_s)
+        self._tell(approval, str(context["dag_run"].triggering_user_name or ""))
         return super().execute(context)
 
     def execute_complete(self, context: Context, event: dict[str, Any]) -> Any:
@@ -50,6 +55,15 @@ class ReleaseApproval(ApprovalOperator):
             raise RefusedError(f"{who} asked for this release and may not approve it, too", mend="ask somebody else")
         self.log.info("approved by %s", who)
         return answer
+
+    def _tell(self, approval: Any, actor: str) -> None:
+        from slipway.flow import notify
+        from slipway.flow.site import Site, ledger
+
+        store = ledger()
+        release = store.release(self.release_id)
+        site = Site.open(release.application, release.environment)
+        notify.approval_wanted(site, store, release, actor=actor, approvers=approval.approvers)
 
     def _approval(self) -> Any:
         from slipway.spec.catalog import Catalog

@@ -65,6 +65,14 @@ class RolloutState:
         return not self.stable_hash
 
     @property
+    def is_parked(self) -> bool:
+        """Held at no pods: what a first install is before its pods start, and after it was taken back.
+
+        Argo names a stable version for it within a moment, though no pod of it ever served.
+        """
+        return self.spec_paused and self.desired == 0
+
+    @property
     def is_settled(self) -> bool:
         """One version, Healthy, nothing under way."""
         return self.fresh and self.phase is Phase.HEALTHY and self.current_hash == self.stable_hash != ""

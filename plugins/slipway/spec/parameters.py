@@ -7,9 +7,9 @@ ever shown.
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Annotated, Any, Self, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, Field
 
 from slipway.errors import SpecError
 from slipway.spec import version as versions
@@ -46,19 +46,11 @@ class ReleaseParameters(Spec):
     summary: Summary = Field(
         default="", description="What changes for users, in a few sentences; messages and dossier say it."
     )
-    supersede: bool = Field(default=False, description="End the bake of the release before this one first.")
-    supersede_reason: Summary = Field(default="", description="Why its bake is ended early; wanted with supersede.")
     ignore_freeze_reason: Summary = Field(default="", description="Why this is released in a freeze; empty: it is not.")
     drill_error_rate: Annotated[float, Field(ge=0, le=1)] = Field(
         default=0,
         description="Rehearsals: build a version that fails this share of its requests. Refused in production.",
     )
-
-    @model_validator(mode="after")
-    def _reasons(self) -> Self:
-        if self.supersede and not self.supersede_reason.strip():
-            raise rule("supersede needs a supersede_reason")
-        return self
 
     @property
     def parsed_version(self) -> Version:

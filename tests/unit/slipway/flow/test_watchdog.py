@@ -135,7 +135,6 @@ def test_a_rollback_that_failed_waits_for_a_person(
     assert back.taken == []
 
 
-@pytest.mark.xfail(reason="the watchdog joins a rollback that is under way", raises=AssertionError)
 @pytest.mark.parametrize("run", ["success", "failed", None])
 def test_a_rollback_that_somebody_carries_is_left_to_him(
     store: FakeStore, back: Back, release: Callable[..., Release], run: str | None

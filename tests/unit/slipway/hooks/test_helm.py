@@ -107,7 +107,7 @@ def test_an_upgrade_is_a_three_way_merge_with_the_values_on_stdin_alone(fake: Fa
 def test_the_context_is_named_in_every_call(fake: Fake) -> None:
     fake.answer(history=history())
 
-    helm(context="other").history()
+    helm(context="other").revisions()
 
     assert all(call["argv"][-1] == "--kube-context=other" for call in fake.calls)
 
@@ -186,7 +186,7 @@ def test_an_upgrade_that_somebody_overtook_is_no_success(fake: Fake) -> None:
 def test_a_release_that_is_not_there_has_no_history(fake: Fake, words: str) -> None:
     fake.answer(history={"code": 1, "err": words})
 
-    assert helm().history() == []
+    assert helm().revisions() == []
     assert helm().current() is None
     assert helm().deployed() is None
 

@@ -22,7 +22,7 @@ def refusal(**changed: Any) -> str:
 
 def test_what_is_left_out_has_a_default() -> None:
     parameters = parse_parameters(ReleaseParameters, {**GOOD, "summary": None})
-    assert (parameters.summary, parameters.supersede, parameters.drill_error_rate) == ("", False, 0)
+    assert (parameters.summary, parameters.drill_error_rate) == ("", 0)
     assert not parameters.parsed_version.is_prerelease
 
 
@@ -30,8 +30,7 @@ def test_an_unknown_key_comes_with_the_nearest_one_and_without_its_value() -> No
     assert refusal(sumary="hunter2") == (
         "the parameters: refused, 1 finding(s); nothing was touched\n"
         "parameters: sumary: unknown key\n"
-        "  allowed  application, drill_error_rate, environment, ignore_freeze_reason, summary, supersede, "
-        "supersede_reason, version\n"
+        "  allowed  application, drill_error_rate, environment, ignore_freeze_reason, summary, version\n"
         "  meant    summary?"
     )
 
@@ -44,8 +43,6 @@ def test_an_unknown_key_comes_with_the_nearest_one_and_without_its_value() -> No
         ("environment", "../local", "environment: not in the right form"),
         ("environment", "local\n", "environment: "),
         ("application", "", "application: not in the right form"),
-        ("supersede", "true", "supersede: neither true nor false"),
-        ("supersede", True, "supersede needs a supersede_reason"),
         ("drill_error_rate", 2, "drill_error_rate: too large"),
         ("summary", "a\x00b", "summary: not in the right form"),
         ("summary", "x" * 3000, "summary: too long"),
