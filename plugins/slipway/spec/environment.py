@@ -199,6 +199,10 @@ class WaivedLoad(Waiver):
 Load = Annotated[LiveLoad | SyntheticLoad | WaivedLoad, Field(discriminator="kind")]
 
 
+WEIGHTS = (10, 50, 100)
+"""Where a Rollout stops with traffic (`slipway.canary.plan`); each has a step, in this order."""
+
+
 class CanaryStep(Spec):
     """A share of the traffic, and how long the canary has to stand it."""
 
@@ -255,7 +259,9 @@ class CanaryPolicy(Spec):
     """The canary."""
 
     steps: tuple[CanaryStep, ...] = Field(
-        min_length=1, max_length=10, description="Weights in ascending order, the last one 100: those of the chart."
+        min_length=1,
+        max_length=10,
+        description="The weights 10, 50 and 100, in this order; the hold of 100 is retain_s.",
     )
     limits: CanaryLimits = Field(default_factory=CanaryLimits, description="What makes a canary bad.")
     retain_s: Seconds = Field(
@@ -268,10 +274,9 @@ class CanaryPolicy(Spec):
     load: Load = Field(description="Whose requests the canary is judged by.")
 
     @model_validator(mode="after")
-    def _ascending(self) -> Self:
-        weights = [step.weight for step in self.steps]
-        if weights != sorted(set(weights)) or weights[-1] != 100:
-            raise rule("steps: weights ascend, and the last one is 100")
+    def _as_the_rollout(self) -> Self:
+        if tuple(step.weight for step in self.steps) != WEIGHTS:
+            raise rule("steps: the weights are 10, 50 and 100, those of the Rollout's steps")
         return self
 
     def limits_of(self, step: CanaryStep) -> dict[str, Any]:

@@ -101,7 +101,7 @@ def test_a_waiver_holds_on_its_last_day_and_is_refused_after_it(
         (put("canary", "load", {}), "canary.load: no kind is named"),
         (put("canary", "load", {"kind": "synthetic"}), "canary.load.requests_per_s: the key is missing"),
         (put("canary", "load", {"kind": "synthetic", "rps": 5}), "canary.load.rps: unknown key\n  allowed  kind, requ"),
-        (put("canary", "steps", [{"weight": 10, "hold_s": 1}]), "steps: weights ascend, and the last one is 100"),
+        (put("canary", "steps", [{"weight": 10, "hold_s": 1}]), "steps: the weights are 10, 50 and 100"),
         (put("canary", "steps", 0, "hold", 3), "canary.steps[0].hold: unknown key"),
         (put("canary", "steps", 0, "hold", 3), "meant    hold_s?"),
         (put("canary", "limits", "alpha", 1), "canary.limits.alpha: too large\n  found    1\n  allowed  0.1 or less"),
