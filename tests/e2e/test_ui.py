@@ -104,7 +104,7 @@ def test_a_bad_version_is_refused_by_its_pattern_and_no_run_begins(ui: Ui, airfl
     ui.open_dag("release")
     form = ui.form()
     form.field("Version").type("v1.0")
-    form.button.click()
+    form.trigger()
     form.dialog.get_by_text("Invalid input for param version: 'v1.0' does not match").wait_for()
     form.close()
     assert airflow.get("/dags/release/dagRuns").json()["total_entries"] == before
@@ -118,7 +118,7 @@ def test_a_release_is_triggered_watched_and_its_refusal_read(ui: Ui, released: s
     form.field("Environment").choose("local")
     form.field("Summary").type("Somebody releases what is released already.")
     form.name_the_run(run_id)
-    form.button.click()
+    form.trigger()
     form.dialog.wait_for(state="hidden")
 
     ui.open_run("release", run_id)

@@ -85,6 +85,13 @@ class Form:
         self.dialog.get_by_role("button", name="Run Parameters").click()
         self.field("Version").entry.wait_for()
 
+    def trigger(self) -> None:
+        """Press the button, which is off as long as Airflow wants more to be typed."""
+        from playwright.sync_api import expect
+
+        expect(self.button, "Trigger stays off: another field is wanted that a person leaves empty").to_be_enabled()
+        self.button.click()
+
     def close(self) -> None:
         """Go away without a run."""
         self.dialog.get_by_role("button", name="Close").click()
