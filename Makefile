@@ -41,7 +41,7 @@ check: $(VENV)/.ready $(APP_VENV)/.ready ## the inner loop, under two minutes: f
 	@echo "== format"; $(VENV)/bin/ruff format --check .
 	@echo "== lint"; $(VENV)/bin/ruff check .
 	@echo "== types"; $(VENV)/bin/mypy
-	@echo "== unit tests"; $(RUN) -m pytest tests/unit -q
+	@echo "== unit tests"; $(RUN) -m pytest tests/unit -q -n 2 --dist loadfile
 	@echo "== unit tests of the application, in its own environment"; $(APP_TEST) tests/unit/app/backend -q
 
 .PHONY: fix

@@ -127,7 +127,7 @@ def test_every_field_of_a_form_is_described_and_typed(dags: dict[str, DAG], name
         param = _param(dags[name], field)
         assert param.description, field
         assert param.schema["title"], field
-        assert param.schema["type"] in {"string", "boolean", "number"}, field
+        assert param.schema["type"] in ("string", "boolean", "number", ["string", "null"]), field
 
 
 @pytest.mark.parametrize("name", FORMS)
@@ -140,7 +140,6 @@ def test_a_version_is_typed_by_a_person_every_time(dags: dict[str, DAG]) -> None
     version = _param(dags["release"], "version")
 
     assert not version.has_value
-    assert version.schema["examples"]
     for text, fits in (
         ("1.0.0", True), ("1.1.0-rc.1", True), ("v1.0.0", False), ("1.0", False), ("1.0.0; rm -rf /", False),
         ("{{ 1 }}", False), ("../1.0.0", False), ("", False),

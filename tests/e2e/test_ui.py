@@ -11,25 +11,19 @@ from typing import TYPE_CHECKING
 
 import httpx
 import pytest
+from slipway.ledger.address import ledger_dsn
+from slipway.ledger.store import Store
 
-from tests.e2e.airflow import Airflow, Run, runtime
-from tests.e2e.release import Demo, sourced
+from tests.e2e.airflow import Airflow, Run
 from tests.e2e.ui import CHROMIUM, Ui, window
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from tests.e2e.release import Demo
+
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium on PATH: nobody looked at Airflow's UI")
 REFUSED_WITHIN_S = 90
-
-
-@pytest.fixture(scope="session")
-def demo() -> Demo:
-    """The running Airflow, with the releases that are in it, instead of a demo from nothing."""
-    asked = runtime("env")
-    if asked.returncode != 0:
-        pytest.skip(f"no Airflow runs: {asked.stderr.strip()}")
-    return Demo(0, "", sourced(asked.stdout))
 
 
 @pytest.fixture(scope="module")
@@ -47,12 +41,11 @@ def airflow(demo: Demo) -> Iterator[Airflow]:
 
 
 @pytest.fixture(scope="module")
-def released(airflow: Airflow) -> str:
-    """The version that the last release brought to all of the traffic."""
-    found = airflow.get("/dags/release/dagRuns", params={"state": "success", "order_by": "-end_date"}).json()
-    if not found["dag_runs"]:
-        pytest.skip("no release has succeeded in this Airflow: make demo")
-    return str(found["dag_runs"][0]["conf"]["version"])
+def released(demo: Demo) -> str:
+    """The version that has all of the traffic."""
+    found = Store(ledger_dsn(demo.environment)).last_promoted("hive-platform", "local")
+    assert found, "nothing was promoted"
+    return found.version
 
 
 @pytest.fixture

@@ -125,8 +125,7 @@ def _send(site: Site, store: Store, message: Message) -> None:
             senders.append(sender(settings))
         except SlipwayError as error:
             log.error("%s: nobody is told there: %s", channel, error)  # noqa: TRY400 - its sentence is the whole story
-    for receipt in Notifier(senders, store).send(message):
-        log.info("%s on %s: %s", message.occasion, receipt.channel, receipt.detail)
+    Notifier(senders, store).send(message)  # logs what became of it on each channel
 
 
 def _ref(release: Release) -> ReleaseRef:

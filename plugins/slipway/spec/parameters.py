@@ -106,13 +106,14 @@ def form(
         elif name == "version":
             # No default: a version that nobody typed would be released by a careless click.
             field |= {"type": "string", "pattern": versions.PATTERN, "maxLength": versions.MAX_LENGTH}
-            field |= {"examples": ["1.0.0", "1.1.0-rc.1"]}
         elif info.annotation is bool:
             field |= {"type": "boolean", "default": info.default}
         elif info.annotation is float:
             field |= {"type": "number", "minimum": 0, "maximum": 1, "default": info.default}
         else:
-            field |= {"type": "string", "maxLength": 2000, "format": "multiline"}
-            field |= {"minLength": 3} if info.is_required() else {"default": info.default}
+            # Airflow's form wants text wherever null is not among the types, and keeps its button off without it.
+            required = info.is_required()
+            field |= {"type": "string" if required else ["string", "null"], "maxLength": 2000, "format": "multiline"}
+            field |= {"minLength": 3} if required else {"default": info.default}
         fields[name] = field
     return fields
