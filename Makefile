@@ -10,6 +10,8 @@ RUN := $(VENV)/bin/python
 UV_VERSION := 0.13.9
 TESTBED := $(RUN) -m testbed
 RUNTIME := $(RUN) -m runtime
+# Three releases with their holds, and what looks at them afterwards: a target of their own.
+RELEASES := tests/e2e/test_faults.py tests/e2e/test_release.py tests/e2e/test_ui.py
 # The application is shipped in images with dependencies of their own, so its tests run with exactly those.
 APP_VENV := .cache/app-backend-venv
 APP_TEST := $(APP_VENV)/bin/python -m pytest -c include/app/backend/pyproject.toml --rootdir=.
@@ -34,7 +36,11 @@ test: check up ## all tests, on a real cluster: unit, integration, end to end
 	@echo "== integration tests: the application on a real PostgreSQL and Redis"
 	@$(APP_TEST) tests/integration/app -q
 	@echo "== end-to-end tests on the testbed"
-	@$(RUN) -m pytest tests/e2e --durations=10
+	@$(RUN) -m pytest tests/e2e --durations=10 $(RELEASES:%=--ignore=%)
+
+.PHONY: test-release
+test-release: up ## the long ones: the demo, faults in a canary, Airflow's UI in a browser
+	@$(RUN) -m pytest $(RELEASES) --durations=10
 
 .PHONY: check
 check: $(VENV)/.ready $(APP_VENV)/.ready ## the inner loop, under two minutes: format, lint, types, unit tests

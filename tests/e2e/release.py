@@ -11,8 +11,9 @@ from dataclasses import dataclass
 
 import psycopg
 
+from testbed import sandbox
 from tests.e2e.airflow import runtime
-from tests.e2e.cluster import kubectl, network
+from tests.e2e.cluster import HOME, kubectl, network
 
 NAMESPACE = "hive-local"
 DATABASE = "hive_platform"
@@ -36,6 +37,8 @@ class Demo:
 
 def drop_what_the_demo_made() -> None:
     runtime("down")
+    if sandbox.find(HOME) is None:
+        return  # with the testbed, everything else has gone
     kubectl("delete", "namespace", NAMESPACE, "--ignore-not-found", "--wait=true")
     dsn = f"postgresql://postgres:testbed@{network().control}:5432/postgres"
     with psycopg.connect(dsn, autocommit=True) as connection:

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 LOOK_S = 1.0
 PROBE_S = 120.0
+PROBE_AGAIN_S = 10.0
 PROBES_FOR_EACH = 2.0
 """Tasks that are enqueued for each that a follower has to finish: the versions share the queue by chance."""
 
@@ -113,10 +114,14 @@ def _judge(
 ) -> None:  # fmt: skip
     policy = step.site.policy(Stage.WEIGHT_100)
     started = datetime.now(UTC)
-    _probe(client, follower, canary, round(policy.min_tasks * PROBES_FOR_EACH))
+    probed = -PROBE_AGAIN_S
     with step.site.prometheus() as prometheus:
         while True:
             elapsed_s = (datetime.now(UTC) - started).total_seconds()
+            if elapsed_s - probed >= PROBE_AGAIN_S:
+                # Again while it is undecided: the queue may have given most of the last ones to the old version.
+                _probe(client, follower, canary, round(policy.min_tasks * PROBES_FOR_EACH))
+                probed = elapsed_s
             judgement = judge_tasks(
                 _tasks(prometheus, metrics, client.namespace, canary, started),
                 _tasks(prometheus, metrics, client.namespace, stable, started),
