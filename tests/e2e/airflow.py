@@ -180,4 +180,8 @@ def _name(item: Mapping[str, Any]) -> str:
 
 
 def _message(line: str | Mapping[str, Any]) -> str:
-    return line if isinstance(line, str) else str(line.get("event", line))
+    if isinstance(line, str):
+        return line
+    # What an exception says stands beside the message, one entry an exception.
+    raised = [str(one.get("exc_value", "")) for one in line.get("error_detail") or []]
+    return "\n".join([str(line.get("event", line)), *raised])
