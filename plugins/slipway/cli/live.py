@@ -6,7 +6,7 @@ import time
 from typing import TYPE_CHECKING
 
 from slipway import errors
-from slipway.errors import ClusterError, ExternalError, LedgerError, RefusedError, SlipwayError, VerdictError
+from slipway.errors import ClusterError, ExternalError, LedgerError, SlipwayError, VerdictError
 from slipway.names import EventKind, ReleaseState
 
 if TYPE_CHECKING:
@@ -203,17 +203,3 @@ def _error(failures: list[Failure], link: str) -> SlipwayError:
     # The text of a failure is an error of ours, laid out already: what, found, do.
     what = f"{failures[0].task}: {failures[0].text}" if failures else "the run has ended without what was wanted"
     return kind(f"{what}\n  log    {link}")
-
-
-def active_or_promoted(store: Store, application: str, environment: str) -> Release:
-    """Return what a rollback would take back: the active release, else the promoted one.
-
-    :raises RefusedError: there is none.
-    """
-    release = store.find(application, environment) or store.last_promoted(application, environment)
-    if release is None:
-        raise RefusedError(
-            f"{application} was never released to {environment} by slipway",
-            mend="nothing to take back; check the names",
-        )
-    return release

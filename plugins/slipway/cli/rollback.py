@@ -48,14 +48,13 @@ def rollback(
 
 
 def _here(site: Site, asked: RollbackParameters) -> None:
-    from slipway.cli.live import active_or_promoted
     from slipway.flow import finish
     from slipway.flow import rollback as flow
 
     store = site.ledger()
     with _log_on_screen():
         finish.replay(store)
-        release = active_or_promoted(store, asked.application, asked.environment)
+        release = flow.active_or_promoted(store, asked.application, asked.environment)
         try:
             release = flow.take_back(release.id, store, actor=getpass.getuser(), reason=asked.reason)
         finally:
@@ -64,7 +63,7 @@ def _here(site: Site, asked: RollbackParameters) -> None:
 
 
 def _by_dag(site: Site, asked: RollbackParameters, *, watch: bool) -> None:
-    from slipway.cli.live import active_or_promoted
+    from slipway.flow.rollback import active_or_promoted
     from slipway.hooks.airflow import Airflow, Login
 
     run_id = f"rollback-{asked.application}-{asked.environment}-{datetime.now(UTC):%Y%m%dT%H%M%SZ}"

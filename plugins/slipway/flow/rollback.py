@@ -15,7 +15,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from slipway.chart import diff
-from slipway.errors import ClusterError, FencedError, LedgerError, SlipwayError
+from slipway.errors import ClusterError, FencedError, LedgerError, RefusedError, SlipwayError
 from slipway.flow import notify
 from slipway.flow.facts import Facts, facts_of
 from slipway.flow.site import Site
@@ -91,6 +91,20 @@ def take_back(release_id: str, store: Store, *, actor: str, reason: str, by: Abo
     notify.rolled_back(
         site, store, release, stable=facts.base.version, duration_s=duration_s, truths=proof.truths, actor=actor
     )
+    return release
+
+
+def active_or_promoted(store: Store, application: str, environment: str) -> Release:
+    """Return what a rollback would take back: the active release, else the promoted one.
+
+    :raises RefusedError: there is none.
+    """
+    release = store.find(application, environment) or store.last_promoted(application, environment)
+    if release is None:
+        raise RefusedError(
+            f"{application} was never released to {environment} by slipway",
+            mend="nothing to take back; check the names",
+        )
     return release
 
 

@@ -9,7 +9,7 @@ import logging
 import time
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from slipway.canary.evidence import Observed, window_s
@@ -17,10 +17,9 @@ from slipway.canary.judge import judge
 from slipway.canary.latency import P95
 from slipway.errors import FencedError, LedgerError, SlipwayError
 from slipway.flow import notify
-from slipway.flow.canary import read_window
-from slipway.flow.facts import facts_of
-from slipway.flow.site import Site, ledger, spool
-from slipway.flow.step import Step, refuse_when_going_back
+from slipway.flow.canary import window_of
+from slipway.flow.site import spool
+from slipway.flow.step import MARGIN, Step
 from slipway.hooks.evidence import Collector
 from slipway.ledger.redaction import masked
 from slipway.names import AbortedBy, EventKind, Verdict
@@ -36,7 +35,6 @@ if TYPE_CHECKING:
     from slipway.hooks.rollouts import Rollout
 
 log = logging.getLogger(__name__)
-LEASE = timedelta(minutes=5)
 RENEW_S = 30.0
 REFERENCE = "reference"
 
@@ -91,7 +89,7 @@ class Watch:
         if time.monotonic() - self._renewed < RENEW_S:
             return
         try:
-            self._step.store.renew(self._step.release.id, self._step.release.epoch, LEASE)
+            self._step.store.renew(self._step.release.id, self._step.release.epoch, MARGIN)
             self._renewed = time.monotonic()
         except LedgerError as error:
             log.warning("the lease was not renewed: %s", error.found)
@@ -169,14 +167,8 @@ def watching(release_id: str, stage: Stage) -> Iterator[Watch]:
 
     :raises FencedError: the release is being taken back.
     """
-    store = ledger()
-    found = store.release(release_id)
-    refuse_when_going_back(found)
-    events = store.events(release_id)
-    facts = facts_of(events)
-    site = Site.of(facts)
-    step = Step(site, store, store.renew(release_id, found.epoch, LEASE), facts)
-    window = read_window(events, step, stage)
+    step = Step.open(release_id, within_s=0)
+    site, window = step.site, window_of(step, stage)
     if window is None:
         raise FencedError(f"{stage} of {release_id} has not begun", mend="raise the weight first")
     policy = site.policy(stage)

@@ -8,7 +8,6 @@ from airflow.sdk import get_current_context, task
 @task(task_id="roll_back", retries=2, doc_md="Traffic first, then Helm, Rollout and followers; each truth is proved.")
 def roll_back() -> str:
     """Take the active release back, or the promoted one when none is active."""
-    from slipway.errors import RefusedError
     from slipway.flow import finish, rollback
     from slipway.flow.site import Site
     from slipway.spec.parameters import RollbackParameters, parse_parameters
@@ -18,13 +17,7 @@ def roll_back() -> str:
     asked = parse_parameters(RollbackParameters, {**dict(context["params"]), **(run.conf or {})})
     store = Site.open(asked.application, asked.environment).ledger()
     finish.replay(store)
-    release = store.find(asked.application, asked.environment)
-    release = release or store.last_promoted(asked.application, asked.environment)
-    if release is None:
-        raise RefusedError(
-            f"{asked.application} was never released to {asked.environment} by slipway",
-            mend="nothing to take back; check the names",
-        )
+    release = rollback.active_or_promoted(store, asked.application, asked.environment)
     actor = str(run.triggering_user_name or run.run_type)
     try:
         rollback.take_back(release.id, store, actor=actor, reason=asked.reason)

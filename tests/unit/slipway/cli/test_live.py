@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from rich.console import Console
-from slipway.cli import exit_code, live, main
+from slipway.cli import exit_code, main
 from slipway.cli.live import Live, numbers, require_back, require_promoted, tell
 from slipway.errors import LedgerError, SlipwayError
+from slipway.flow import rollback
 from slipway.hooks.airflow import Failure
 from slipway.ledger.models import Event, Release, Sample
 from slipway.names import EventKind, ReleaseState
@@ -317,5 +318,5 @@ def test_the_target_of_a_rollback_is_the_active_release_before_the_promoted_one(
     both = SimpleNamespace(find=lambda *_: RELEASE, last_promoted=lambda *_: promoted)
     one = SimpleNamespace(find=lambda *_: None, last_promoted=lambda *_: promoted)
 
-    assert live.active_or_promoted(both, "shop", "local") is RELEASE  # type: ignore[arg-type]
-    assert live.active_or_promoted(one, "shop", "local") is promoted  # type: ignore[arg-type]
+    assert rollback.active_or_promoted(both, "shop", "local") is RELEASE  # type: ignore[arg-type]
+    assert rollback.active_or_promoted(one, "shop", "local") is promoted  # type: ignore[arg-type]
