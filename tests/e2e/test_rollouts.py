@@ -122,6 +122,9 @@ def test_goes_through_every_step_and_is_promoted(rollout: Rollout) -> None:
         assert set(seen) <= {"v1", "v2"}, seen
         rollout.patch({"pauseConditions": None})
     eventually("the promotion", lambda: rollout.status.get("phase") == "Healthy", within_s=40)
+    # Argo calls itself Healthy when it has changed the stable Service's selector; its endpoints follow a moment later,
+    # and until then that Service sends to v1, which is kept and serves.
+    eventually("v2 for everybody", lambda: set(shares(20)) == {"v2"}, within_s=10)
     assert shares(50) == {"v2": 50}
 
 
