@@ -1,4 +1,4 @@
-"""Prometheus, made by its operator: what a verdict is counted from."""
+"""Prometheus, made by its operator: what a verdict is counted from, and what the dead-man's switch looks at."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ KINDS = frozenset({"prometheuses", "podmonitors", "prometheusrules", "alertmanag
 
 
 def check(kubectl: Kubectl, workloads: Sequence[Workload]) -> Iterator[Row]:
-    """Look for the definitions, the operator, a Prometheus, and whether it reads everybody's PodMonitors."""
+    """Look for the definitions, the operator, a Prometheus that reads everybody's PodMonitors, and ages of Leases."""
     lacking = KINDS - kubectl.resources("monitoring.coreos.com/v1")
     install = _install(kubectl)
     need = "the Prometheus Operator's definitions (monitoring.coreos.com/v1)"
@@ -29,6 +29,7 @@ def check(kubectl: Kubectl, workloads: Sequence[Workload]) -> Iterator[Row]:
         yield warning("a Prometheus", "reading prometheuses is refused", "let somebody with the rights call status")
     else:
         yield from _prometheus(kubectl, found, install)
+    yield _lease_ages(kubectl, workloads, install)
 
 
 def _operator(kubectl: Kubectl, workloads: Sequence[Workload], install: str) -> Row:
@@ -71,6 +72,22 @@ def _prometheus(kubectl: Kubectl, items: Sequence[dict[str, Any]], install: str)
 def _reads_all(spec: dict[str, Any]) -> bool:
     """Say whether both selectors are empty, which takes all; one that is not there takes none."""
     return spec.get("podMonitorSelector") == {} and spec.get("podMonitorNamespaceSelector") == {}
+
+
+def _lease_ages(kubectl: Kubectl, workloads: Sequence[Workload], install: str) -> Row:
+    """Look for what tells Prometheus how old slipway's heartbeat is; without it a canary may stay unattended."""
+    need = "kube-state-metrics with leases, for the dead-man's switch"
+    found = running(workloads, r"kube-state-metrics")
+    if not found:
+        return warning(need, "none: a canary whose release has died is not taken back for that", install)
+    workload, container = found[0]
+    kinds = container.flag("resources")
+    if kinds is not None and "leases" not in kinds.split(","):
+        do = workload.patch(kubectl, container, f"--resources={kinds},leases")
+        return warning(need, f"{workload.title}: --resources without leases", do)
+    if workload.available:
+        return ok(need, workload.title)
+    return warning(need, f"{workload.title} has no available pod", workload.wait(kubectl))
 
 
 def _install(kubectl: Kubectl) -> str:

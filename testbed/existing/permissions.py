@@ -44,7 +44,7 @@ RIGHTS = (
     Right("read the weights", "traefikservices", ("get", "list"), "traefik.io"),
     Right("keep Helm's releases", "secrets", ("get", "list", "create", "update", "delete")),
     Right("run migrations and checks", "jobs", ("get", "list", "watch", "create", "delete"), "batch"),
-    Right("tell that it watches", "leases", ("get", "create", "update", "patch"), "coordination.k8s.io"),
+    Right("tell that it watches", "leases", ("get", "create", "patch"), "coordination.k8s.io"),
 )
 
 

@@ -92,6 +92,7 @@ COREDNS = workload("kube-system/coredns", "registry.k8s.io/coredns/coredns:v1.12
 ROLLOUTS = workload("argo-rollouts/argo-rollouts", "quay.io/argoproj/argo-rollouts:v1.9.1", *ARGO)
 ROUTER = workload("traefik/traefik", "docker.io/library/traefik:v3.6.0", *TRAEFIK, kind="DaemonSet")
 OPERATOR = workload("monitoring/operator", "quay.io/prometheus-operator/prometheus-operator:v0.88.0")
+STATE_METRICS = workload("monitoring/ksm", "registry.k8s.io/kube-state-metrics/kube-state-metrics:v2.18.0")
 PROMETHEUS = {
     "metadata": {"namespace": "monitoring", "name": "main"},
     "spec": {"podMonitorSelector": {}, "podMonitorNamespaceSelector": {}},
@@ -106,7 +107,7 @@ class FakeCluster:
         self.config: Answer = self._json({"contexts": [{"context": {"namespace": "shop"}}]})
         self.version: Answer = self._json({"gitVersion": "v1.34.0"})
         self.nodes: list[dict[str, Any]] | Answer = [node("a"), node("b"), node("c")]
-        self.workloads: list[dict[str, Any]] | Answer = [COREDNS, ROLLOUTS, ROUTER, OPERATOR]
+        self.workloads: list[dict[str, Any]] | Answer = [*(COREDNS, ROLLOUTS, ROUTER, OPERATOR, STATE_METRICS)]
         self.apis = dict(APIS)
         self.prometheuses: list[dict[str, Any]] | Answer = [PROMETHEUS]
         self.metrics: Answer = self._json({"status": {"conditions": [{"type": "Available", "status": "True"}]}})
@@ -174,7 +175,7 @@ def judged(cluster: FakeCluster, need: str) -> Row:
 def test_a_complete_cluster_is_all_well(cluster: FakeCluster) -> None:
     rows = check("shop", cluster)
     assert [row for row in rows if row.state is not State.OK or row.do] == []
-    assert [(row.need, row.found) for row in rows[:15]] == [
+    assert [(row.need, row.found) for row in rows[:16]] == [
         ("Kubernetes 1.30 or newer", "v1.34.0"),
         ("3 nodes that take pods", "3 of 3"),
         ("DNS of the cluster", "deployment kube-system/coredns"),
@@ -198,11 +199,12 @@ def test_a_complete_cluster_is_all_well(cluster: FakeCluster) -> None:
         ),
         ("a Prometheus", "monitoring/main"),
         ("a Prometheus that reads every namespace's PodMonitors", "monitoring/main"),
+        ("kube-state-metrics with leases, for the dead-man's switch", "deployment monitoring/ksm"),
         ("the metrics API (v1beta1.metrics.k8s.io), for HorizontalPodAutoscalers", "available"),
     ]
-    assert len(rows) == 15 + len(RIGHTS)
-    assert rows[15].need == ("permission to follow and pause a rollout: get, list, watch, patch rollouts.argoproj.io")
-    assert rows[15].found == "ann may, in the namespace shop"
+    assert len(rows) == 16 + len(RIGHTS)
+    assert rows[16].need == ("permission to follow and pause a rollout: get, list, watch, patch rollouts.argoproj.io")
+    assert rows[16].found == "ann may, in the namespace shop"
 
 
 def test_nothing_is_changed(cluster: FakeCluster) -> None:
@@ -231,6 +233,7 @@ def test_an_empty_kind_cluster_is_told_every_command(cluster: FakeCluster) -> No
         "the Prometheus Operator's definitions (monitoring.coreos.com/v1)": "missing",
         "the Prometheus Operator": "missing",
         "a Prometheus": "missing",
+        "kube-state-metrics with leases, for the dead-man's switch": "warning",
         "the metrics API (v1beta1.metrics.k8s.io), for HorizontalPodAutoscalers": "missing",
     }
     assert rows["3 nodes that take pods"].found == "1 of 1: kind-control-plane"
@@ -280,7 +283,13 @@ def test_traefik_takes_its_settings_from_the_environment_when_it_has_no_argument
         {"name": "TRAEFIK_PROVIDERS_KUBERNETESCRD_ALLOWEMPTYSERVICES", "value": "true"},
         {"name": "TRAEFIK_PROVIDERS_PROVIDERSTHROTTLEDURATION", "value": "0.05s"},
     ]
-    cluster.workloads = [COREDNS, ROLLOUTS, workload("traefik/traefik", "traefik:v3.6.0", env=env), OPERATOR]
+    cluster.workloads = [
+        COREDNS,
+        ROLLOUTS,
+        workload("traefik/traefik", "traefik:v3.6.0", env=env),
+        OPERATOR,
+        STATE_METRICS,
+    ]
     assert {row.state for row in check("shop", cluster)} == {State.OK}
     ignored = workload("traefik/traefik", "traefik:v3.6.0", "--providers.kubernetescrd", env=env)
     cluster.workloads = [COREDNS, ROLLOUTS, ignored, OPERATOR]
@@ -399,6 +408,25 @@ def test_a_metrics_api_that_does_not_serve(cluster: FakeCluster) -> None:
     assert row.do == f"{K} --namespace kube-system logs deployment/metrics-server"
 
 
+@pytest.mark.parametrize(
+    ("arguments", "available", "found"),
+    [
+        (["--resources=pods,leases"], 1, None),
+        (["--resources=pods"], 1, "deployment monitoring/ksm: --resources without leases"),
+        ([], 0, "deployment monitoring/ksm has no available pod"),
+    ],
+)
+def test_what_tells_the_age_of_a_lease(
+    cluster: FakeCluster, arguments: list[str], available: int, found: str | None
+) -> None:
+    image = "registry.k8s.io/kube-state-metrics/kube-state-metrics:v2.18.0"
+    exporter = workload("monitoring/ksm", image, *arguments, available=available)
+    cluster.workloads = [COREDNS, ROLLOUTS, ROUTER, OPERATOR, exporter]
+    row = judged(cluster, "kube-state-metrics")
+    assert (row.state, row.found) == ((State.WARNING, found) if found else (State.OK, "deployment monitoring/ksm"))
+    assert ('"--resources=pods,leases"' in row.do) == (arguments == ["--resources=pods"])
+
+
 def test_a_dns_that_nobody_sees_may_be_the_clouds_own(cluster: FakeCluster) -> None:
     cluster.workloads = [ROLLOUTS, ROUTER, OPERATOR]
     assert judged(cluster, "DNS").state is State.WARNING
@@ -438,7 +466,7 @@ def test_what_alone_is_refused_is_a_warning(cluster: FakeCluster) -> None:
 
 def test_a_cluster_that_answers_no_review(cluster: FakeCluster) -> None:
     cluster.review = False
-    rows = check("shop", cluster)[15:]
+    rows = check("shop", cluster)[16:]
     assert {(row.state, row.found) for row in rows} == {(State.WARNING, "the cluster gave no answer")}
 
 
