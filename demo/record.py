@@ -36,11 +36,13 @@ class Request:
 
 @dataclass(frozen=True)
 class Met:
-    """What users met between two moments.
+    """What users met between two moments, from the moment on at which any version answered.
 
+    :param early: requests before that moment: nothing was there that could have answered.
     :param exposure_s: first answer of the version to its last one; None when it never answered.
     """
 
+    early: int
     requests: int
     failed: int
     of_version: int
@@ -63,9 +65,11 @@ def met(requests: Iterable[Request], begin: float, end: float, version: str) -> 
 
     :param begin: seconds since 1970.
     """
-    here = [one for one in requests if begin <= one.at < end]
+    asked = [one for one in requests if begin <= one.at < end]
+    early = next((number for number, one in enumerate(asked) if one.version), len(asked))
+    here = asked[early:]
     mine = [one for one in here if one.version == version]
-    return Met(len(here), sum(one.failed for one in here), len(mine), _exposure(mine))
+    return Met(early, len(here), sum(one.failed for one in here), len(mine), _exposure(mine))
 
 
 def _exposure(requests: Sequence[Request]) -> float | None:

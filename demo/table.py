@@ -42,16 +42,18 @@ class Outcome:
 
 
 def table(outcomes: list[Outcome]) -> Table:
-    """Lay the outcomes out."""
-    made = Table(title="What happened", title_justify="left")
-    for heading in ("release", "what it is", "ended", "time", "failed user requests", "exposure", "rollback"):
-        made.add_column(heading, justify="left" if heading in ("release", "what it is", "ended") else "right")
+    """Lay the outcomes out, within the 80 columns of a pipe."""
+    early = sum(one.met.early for one in outcomes)
+    caption = f"{early:,} requests before the first version was there are not counted" if early else None
+    made = Table(title="What happened", title_justify="left", caption=caption, caption_justify="left")
+    for heading in ("release", "what it is", "ended", "time", "failed user\nrequests", "exposure", "rollback"):
+        words = heading in ("release", "what it is", "ended")
+        made.add_column(heading, justify="left" if words else "right", no_wrap=heading != "what it is")
     for one in outcomes:
-        mark = "" if one.as_it_should else f" (should be {one.expected})"
+        ended = [one.state, *([one.rule] if one.rule else []), *([] if one.as_it_should else [f"not {one.expected}"])]
         exposure = "" if one.rollback_s is None or one.met.exposure_s is None else f"{one.met.exposure_s:.1f} s"
         made.add_row(
-            one.version, one.what, f"{one.state}{one.rule and f', {one.rule}'}{mark}", f"{one.took_s:.0f} s",
-            f"{one.met.failed} of {one.met.requests:,}", exposure,
-            "" if one.rollback_s is None else f"{one.rollback_s:.1f} s",
+            one.version, one.what, "\n".join(ended), f"{one.took_s:.0f} s", f"{one.met.failed} of {one.met.requests:,}",
+            exposure, "" if one.rollback_s is None else f"{one.rollback_s:.1f} s",
         )  # fmt: skip
     return made
