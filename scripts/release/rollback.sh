@@ -43,6 +43,7 @@ Exit codes:
 TEXT
 
 readonly LABEL=rollouts-pod-template-hash KIND=rollouts.argoproj.io
+readonly EPHEMERAL='rollout\.argoproj\.io/ephemeral-metadata'
 readonly GOING_BACK=slipway.dev/going-back NUDGE=slipway.dev/nudged-at
 readonly REQUEST_S=5     # one request to the API server
 readonly LOST_US=2000000 # a patch without effect for so long was lost
@@ -303,14 +304,29 @@ abort_canary() { # HASH
   done
 }
 
+without() { # JSON: operations that take out what pods carry for a role alone (canaryMetadata, stableMetadata)
+  local part key rest
+  for part in labels annotations; do
+    [[ "$1" =~ \"$part\":\{([^\}]*)\} ]] || continue
+    rest="${BASH_REMATCH[1]}"
+    while [[ "$rest" =~ ^,?\"([^\"]+)\":\"[^\"]*\"(.*)$ ]]; do
+      key="${BASH_REMATCH[1]//\~/\~0}" rest="${BASH_REMATCH[2]}"
+      printf ',{"op":"remove","path":"/spec/template/metadata/%s/%s"}' "$part" "${key//\//\~1}"
+    done
+  done
+}
+
 put_back() { # HASH: as `kubectl argo rollouts undo` does
   local from="${is[current]}" stable="${is[stable]}" template more=""
-  # Printed as JSON by kubectl, and put into a patch as it is: nothing here has to understand it.
-  call get replicasets "${name[$1]}" --output 'jsonpath={.spec.template}' || explain "read the template of version $1"
-  template="$out"
+  # Printed as JSON by kubectl, and put into a patch as it is: nothing here has to understand it. But what the template
+  # carries for a role would make it another version.
+  call get replicasets "${name[$1]}" --output "jsonpath={.spec.template}{\"\\n\"}{.metadata.annotations.$EPHEMERAL}" ||
+    explain "read the template of version $1"
+  template="${out%%$'\n'*}"
+  more="$(without "${out#"$template"}")"
   [[ "$template" == '{'*'}' ]] || die 1 "$PLACE: kubectl printed no template of version $1" "update kubectl"
   # Held by hand, it would never get healthy.
-  [[ "${is[held]}" != true ]] || more=',{"op":"add","path":"/spec/paused","value":false}'
+  [[ "${is[held]}" != true ]] || more+=',{"op":"add","path":"/spec/paused","value":false}'
   [[ "$1" == "$stable" ]] ||
     more+=",{\"op\":\"add\",\"path\":\"/metadata/annotations/${GOING_BACK/\//\~1}\",\"value\":\"$stable.$1\"}"
   while true; do

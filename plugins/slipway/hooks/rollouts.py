@@ -7,6 +7,7 @@ for, and after `LOST_S` the patch is sent again with a harmless annotation, whos
 
 from __future__ import annotations
 
+import json
 import time
 from dataclasses import dataclass
 from functools import cached_property
@@ -26,6 +27,8 @@ LOST_S = 2.0
 LOOK_S = 0.2
 SETTLE_S = 20.0
 NUDGE = "slipway.dev/nudged-at"
+EPHEMERAL = "rollout.argoproj.io/ephemeral-metadata"
+"""Annotation of a ReplicaSet: what of its template's labels and annotations is there for a role alone. JSON."""
 REVISION = "rollout.argoproj.io/revision"
 
 
@@ -182,15 +185,11 @@ class Rollout:
                 f"Rollout {self.place}: no ReplicaSet of version {hash_} is left",
                 mend="raise revisionHistoryLimit; roll back by Helm instead",
             )
-        template = dict(old["spec"]["template"])
-        metadata = dict(template.get("metadata", {}))
-        metadata["labels"] = {k: v for k, v in metadata.get("labels", {}).items() if k != POD_TEMPLATE_HASH}
-        template["metadata"] = metadata
         from lightkube.types import PatchType
 
         with worded(f"put the template of version {hash_} back into Rollout {self.place}"):
             self.client.patch(
-                self._kind, self.name, [{"op": "replace", "path": "/spec/template", "value": template}],
+                self._kind, self.name, [{"op": "replace", "path": "/spec/template", "value": _template(old)}],
                 patch_type=PatchType.JSON,
             )  # fmt: skip
 
@@ -263,6 +262,23 @@ class Rollout:
     def _nudge(self) -> None:
         stamp = f"{time.time():.3f}"
         self._patch({"metadata": {"annotations": {NUDGE: stamp}}}, status=False)
+
+
+def _template(replica_set: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the template that a ReplicaSet was made of, without what Argo Rollouts has put into it.
+
+    That is the version's hash, and the labels and annotations that pods have while they are a canary's or the stable
+    ones (`canaryMetadata`): left in, they would make it another version.
+    """
+    given = json.loads((replica_set["metadata"].get("annotations") or {}).get(EPHEMERAL, "{}"))
+    template = dict(replica_set["spec"]["template"])
+    metadata = dict(template.get("metadata") or {})
+    for part, taken in (("labels", {POD_TEMPLATE_HASH}), ("annotations", set())):
+        taken |= set(given.get(part) or {})
+        if part in metadata:
+            metadata[part] = {key: value for key, value in metadata[part].items() if key not in taken}
+    template["metadata"] = metadata
+    return template
 
 
 def walk(rollout: Rollout, hash_: str, *, within_s: float, log: Callable[[str], object]) -> RolloutState:

@@ -67,6 +67,8 @@ def refused(world: dict[str, Any], operations: list[dict[str, Any]], wanted: str
 def patched(world: dict[str, Any], words: dict[str, str]) -> None:
     rollout = world["rollout"]
     body = json.loads(Path(words["patch-file"]).read_text() if "patch-file" in words else words["patch"])
+    with (HOME / "bodies").open("a") as bodies:
+        print(json.dumps(body), file=bodies)
     operations = body if isinstance(body, list) else []
     body = body if isinstance(body, dict) else {}
     refused(world, operations, body.get("metadata", {}).get("resourceVersion"))

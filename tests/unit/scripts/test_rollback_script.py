@@ -201,6 +201,22 @@ def test_a_promotion_that_met_another_writer_is_made_anew_from_what_is_there(wor
     assert (world.status["stableRS"], world.status["phase"]) == ("old", "Healthy")
 
 
+def test_what_pods_carry_for_a_role_alone_is_not_put_back(world: World) -> None:
+    """In the template it would make another version of it."""
+    found = world.now
+    given = '{"labels":{"role":"canary","a.example/b~c":"d"},"annotations":{"since":""}}'
+    found["replicasets"]["old"]["metadata"]["annotations"]["rollout.argoproj.io/ephemeral-metadata"] = given
+    (world.home / "world.json").write_text(json.dumps(found))
+
+    done = world.run("--yes")
+
+    assert done.returncode == 0, done.stderr
+    [body] = [json.loads(line) for line in (world.home / "bodies").read_text().splitlines() if "/spec/template" in line]
+    assert [item["path"].removeprefix("/spec/template/metadata/") for item in body if item["op"] == "remove"] == [
+        "labels/rollouts-pod-template-hash", "labels/role", "labels/a.example~1b~0c", "annotations/since",
+    ]  # fmt: skip
+
+
 def test_a_way_back_is_never_aborted_without_a_word(world: World) -> None:
     world.write(stable="new", current="old", step=1)
     done = world.run("--yes")

@@ -272,7 +272,7 @@ def test_an_old_template_is_put_back_without_the_label_of_its_version() -> None:
     metadata = SimpleNamespace(ownerReferences=[owner], labels={"rollouts-pod-template-hash": OLD})
     foreign = SimpleNamespace(ownerReferences=[SimpleNamespace(kind="Deployment", name="backend")], labels={})
     argo.list = lambda *_, **__: [  # type: ignore[attr-defined]
-        SimpleNamespace(metadata=metadata, to_dict=lambda: {"spec": {"template": template}}),
+        SimpleNamespace(metadata=metadata, to_dict=lambda: {"metadata": {}, "spec": {"template": template}}),
         SimpleNamespace(metadata=foreign, to_dict=dict),
     ]
 
@@ -281,6 +281,24 @@ def test_an_old_template_is_put_back_without_the_label_of_its_version() -> None:
     assert argo.rollout["spec"]["template"] == {"metadata": {"labels": {"app": "a"}}, "spec": {"containers": []}}
     with pytest.raises(ClusterError, match="no ReplicaSet of version gone is left"):
         of(argo).put_back("gone")
+
+
+def test_an_old_template_is_put_back_without_what_its_pods_carry_for_a_role() -> None:
+    """Left in, the label would make it another version, and the way back would wait for one that never comes."""
+    argo = Argo()
+    marks = {"rollouts-pod-template-hash": OLD, "role": "canary"}
+    template = {"metadata": {"labels": {"app": "a", **marks}, "annotations": {"since": "1", "of": "b"}}, "spec": {}}
+    given = {"annotations": {rollouts.EPHEMERAL: '{"labels":{"role":"canary"},"annotations":{"since":"1"}}'}}
+    owner = SimpleNamespace(kind="Rollout", name="backend")
+    metadata = SimpleNamespace(ownerReferences=[owner], labels={"rollouts-pod-template-hash": OLD})
+    argo.list = lambda *_, **__: [  # type: ignore[attr-defined]
+        SimpleNamespace(metadata=metadata, to_dict=lambda: {"metadata": given, "spec": {"template": template}}),
+    ]
+
+    of(argo).put_back(OLD)
+
+    wanted = {"metadata": {"labels": {"app": "a"}, "annotations": {"of": "b"}}, "spec": {}}
+    assert argo.rollout["spec"]["template"] == wanted
 
 
 def test_a_first_version_is_held_and_let_go() -> None:
