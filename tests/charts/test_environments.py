@@ -21,7 +21,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "everything": {
         "migration": {"enabled": True, "pgOptions": "-c lock_timeout=2s", "env": {"APP_LOG_LEVEL": "DEBUG"}},
         "worker": {"autoscaling": {"enabled": True}},
-        "deadManSwitch": {"heartbeat": {"enabled": True, "ageQuery": "time() - max(kube_lease_renew_time)"}},
+        "deadManSwitch": {"heartbeat": {"ageQuery": "time() - my_last_sign_of_life_timestamp_seconds"}},
         "imagePullSecrets": ["registry"],
         "priorityClassName": "high",
         "nodeSelector": {"disk": "fast"},

@@ -8,12 +8,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import yaml
 
-from tests.charts.chart import NAMESPACE, RELEASE, render, tool
+from tests.charts.chart import NAMESPACE, OVERLAYS, RELEASE, refusal, render, tool
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-HEARTBEAT = {"heartbeat": {"enabled": True, "ageQuery": "time() - slipway_lease_renewed_timestamp_seconds"}}
 
 
 def test_every_target_carries_its_pod_template_hash() -> None:
@@ -46,7 +44,7 @@ def promtool(*arguments: str) -> None:
 @pytest.fixture
 def rule_file(tmp_path: Path) -> Path:
     path = tmp_path / "rules.yaml"
-    path.write_text(yaml.safe_dump(rules({"deadManSwitch": HEARTBEAT})), encoding="utf-8")
+    path.write_text(yaml.safe_dump(rules()), encoding="utf-8")
     return path
 
 
@@ -68,6 +66,7 @@ TICK = {"series": f"celery_beat_last_tick_timestamp_seconds{{{NS}}}", "values": 
 WELL = [UP_BACKEND, UP_WORKER, TICK]
 ELSEWHERE = 'namespace="other"'
 ARGO = 'namespace="argo-rollouts"'
+LEASE = f'lease="slipway-{RELEASE}"'
 
 
 def without(series: dict[str, str]) -> list[dict[str, str]]:
@@ -144,9 +143,36 @@ ALERTS: dict[str, tuple[list[dict[str, str]], str, set[str]]] = {
         {"HiveRolloutDegraded"},
     ),
     "a release is left alone": (
-        [*WELL, {"series": "slipway_lease_renewed_timestamp_seconds", "values": "0x60"}],
-        "5m",
+        [*WELL, {"series": f"kube_lease_renew_time{{{NS}, {LEASE}}}", "values": "0x60"}],
+        "195s",
         {"HiveCanaryUnattended"},
+    ),
+    "a release is left alone, as a scrape without honorLabels says it": (
+        [
+            *WELL,
+            {"series": f'kube_lease_renew_time{{namespace="kube-system", exported_{NS}, {LEASE}}}', "values": "0x60"},
+        ],
+        "195s",
+        {"HiveCanaryUnattended"},
+    ),
+    "a release is silent for a moment": (
+        [*WELL, {"series": f"kube_lease_renew_time{{{NS}, {LEASE}}}", "values": "0x60"}],
+        "165s",
+        set(),
+    ),
+    "a release is attended": (
+        [*WELL, {"series": f"kube_lease_renew_time{{{NS}, {LEASE}}}", "values": "0+15x60"}],
+        "14m",
+        set(),
+    ),
+    "others are silent": (
+        [
+            *WELL,
+            {"series": f"kube_lease_renew_time{{{ELSEWHERE}, {LEASE}}}", "values": "0x60"},
+            {"series": f'kube_lease_renew_time{{{NS}, lease="leader"}}', "values": "0x60"},
+        ],
+        "14m",
+        set(),
     ),
 }
 
@@ -154,7 +180,7 @@ ALERTS: dict[str, tuple[list[dict[str, str]], str, set[str]]] = {
 @pytest.mark.parametrize("case", ALERTS)
 def test_fires_when_it_should(case: str, rule_file: Path, tmp_path: Path) -> None:
     series, at, expected = ALERTS[case]
-    group = rules({"deadManSwitch": HEARTBEAT})["groups"][0]
+    group = rules()["groups"][0]
     names = [rule["alert"] for rule in group["rules"]]
     # promtool compares labels and annotations, too; here only who fires is of interest.
     checks = [
@@ -172,6 +198,19 @@ def test_fires_when_it_should(case: str, rule_file: Path, tmp_path: Path) -> Non
     promtool("test", "rules", str(path))
 
 
+def holds_at_4m(query: str, given: dict[str, str], value: float, tmp_path: Path) -> None:
+    """Have promtool hold a query, four minutes after the first of samples 15 s apart, against its value."""
+    series = [{"series": name, "values": values} for name, values in given.items()]
+    check = {"expr": query, "eval_time": "4m", "exp_samples": [{"labels": "{}", "value": value}]}
+    test = {
+        "fuzzy_compare": True,
+        "tests": [{"interval": "15s", "input_series": series, "promql_expr_test": [check]}],
+    }
+    path = tmp_path / "test.yaml"
+    path.write_text(yaml.safe_dump(test), encoding="utf-8")
+    promtool("test", "rules", str(path))
+
+
 class TestDeadManSwitch:
     def test_begins_with_the_first_user_s_request(self) -> None:
         canary = render().get("Rollout", "backend")["spec"]["strategy"]["canary"]
@@ -182,16 +221,35 @@ class TestDeadManSwitch:
         ]
 
     def test_has_hard_rules_only_and_patience_with_prometheus(self) -> None:
-        (metric,) = render().get("AnalysisTemplate", "dead-man-switch")["spec"]["metrics"]
-        assert metric["failureCondition"] == "result[0] > 0.25"
-        assert "successCondition" not in metric, "a doubtful canary is slipway's to judge"
-        assert "count" not in metric, "until the end of the rollout"
-        assert (metric["failureLimit"], metric["consecutiveErrorLimit"]) == (0, 30)
+        metrics = render().get("AnalysisTemplate", "dead-man-switch")["spec"]["metrics"]
+        conditions = {metric["name"]: metric["failureCondition"] for metric in metrics}
+        assert conditions == {"gross-errors": "result[0] > 0.25", "unattended": "result[0] > 1800"}
+        for metric in metrics:
+            assert "successCondition" not in metric, "a doubtful canary is slipway's to judge"
+            assert "count" not in metric, "until the end of the rollout"
+            assert (metric["failureLimit"], metric["consecutiveErrorLimit"]) == (0, 30)
 
-    def test_watches_a_heartbeat_on_demand(self) -> None:
-        metrics = render("", {"deadManSwitch": HEARTBEAT}).get("AnalysisTemplate", "dead-man-switch")["spec"]["metrics"]
-        assert [metric["name"] for metric in metrics] == ["gross-errors", "unattended"]
-        assert metrics[1]["failureCondition"] == "result[0] > 1800"
+    def test_can_do_without_a_heartbeat(self) -> None:
+        objects = render("", {"deadManSwitch": {"heartbeat": {"enabled": False}}})
+        assert [metric["name"] for metric in objects.get("AnalysisTemplate", "dead-man-switch")["spec"]["metrics"]] == [
+            "gross-errors"
+        ]
+        alerts = [rule["alert"] for rule in objects.get("PrometheusRule")["spec"]["groups"][0]["rules"]]
+        assert "HiveCanaryUnattended" not in alerts
+
+    @pytest.mark.parametrize(
+        ("series", "age_s"),
+        [
+            ({f"kube_lease_renew_time{{{NS}, {LEASE}}}": "180x20"}, 60),
+            ({f"kube_lease_renew_time{{exported_{NS}, {LEASE}}}": "200x20"}, 40),
+            ({f"kube_lease_renew_time{{{NS}, {LEASE}}}": "180x4 stale"}, 0),  # ended
+            ({f"kube_lease_renew_time{{{ELSEWHERE}, {LEASE}}}": "0x20"}, 0),
+            ({}, 0),  # no kube-state-metrics
+        ],
+    )
+    def test_knows_the_age_of_slipway_s_lease(self, series: dict[str, str], age_s: float, tmp_path: Path) -> None:
+        _, metric = render().get("AnalysisTemplate", "dead-man-switch")["spec"]["metrics"]
+        holds_at_4m(metric["provider"]["prometheus"]["query"], series, age_s, tmp_path)
 
     def test_can_be_left_out(self) -> None:
         objects = render("", {"deadManSwitch": {"enabled": False}})
@@ -210,7 +268,7 @@ class TestDeadManSwitch:
     def test_its_query_counts_only_what_says_something(
         self, good: str | None, bad: str | None, share: float, tmp_path: Path
     ) -> None:
-        (metric,) = render().get("AnalysisTemplate", "dead-man-switch")["spec"]["metrics"]
+        metric, _ = render().get("AnalysisTemplate", "dead-man-switch")["spec"]["metrics"]
         query = metric["provider"]["prometheus"]["query"].replace("{{args.canary-hash}}", "abc")
         canary = f'{NS}, rollouts_pod_template_hash="abc"'
         stable = f'{NS}, rollouts_pod_template_hash="def"'
@@ -219,12 +277,4 @@ class TestDeadManSwitch:
             f'http_requests_total{{{canary}, status="503"}}': bad,
             f'http_requests_total{{{stable}, status="500"}}': "0+900x20",
         }
-        series = [{"series": name, "values": values} for name, values in given.items() if values]
-        check = {"expr": query, "eval_time": "4m", "exp_samples": [{"labels": "{}", "value": share}]}
-        test = {
-            "fuzzy_compare": True,
-            "tests": [{"interval": "15s", "input_series": series, "promql_expr_test": [check]}],
-        }
-        path = tmp_path / "test.yaml"
-        path.write_text(yaml.safe_dump(test), encoding="utf-8")
-        promtool("test", "rules", str(path))
+        holds_at_4m(query, {name: values for name, values in given.items() if values}, share, tmp_path)

@@ -117,10 +117,10 @@ SCHEMA: dict[str, tuple[dict[str, Any], str, str]] = {
         "",
         "invalid propertyName 'PGPASSWORD'",
     ),
-    "a heartbeat without a query": (
-        {"deadManSwitch": {"heartbeat": {"enabled": True}}},
-        "/deadManSwitch/heartbeat/ageQuery",
-        "minLength: got 0, want 1",
+    "a silence that is shorter than the looks at it": (
+        {"deadManSwitch": {"heartbeat": {"maxAgeSeconds": 5}}},
+        "/deadManSwitch/heartbeat/maxAgeSeconds",
+        "minimum: got 5, want 15",
     ),
     "a policy open to everybody by mistake": (
         {"networkPolicy": {"router": []}},

@@ -13,6 +13,7 @@ from typing import Annotated, Self
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from slipway.canary.buckets import MOST, Histogram
+from slipway.names import AbortedBy
 
 Amount = Annotated[float, Field(ge=0, le=MOST, allow_inf_nan=False)]
 """A count or a number of seconds. Float, because Prometheus has nothing else."""
@@ -105,6 +106,28 @@ class Observed(Closed):
         return self.counts + Counts(requests=lost, errors=lost)
 
 
+class Abort(Closed):
+    """An abort that was found in the cluster, so that no judge takes it for its own finding.
+
+    :param by: the dead-man's switch where the cluster's own analysis says so, else Argo Rollouts, which does not tell
+        who sent a patch.
+    :param why: in Argo's words.
+    """
+
+    by: AbortedBy
+    why: str
+
+    @property
+    def said(self) -> str:
+        """The abort in a sentence."""
+        if self.by is AbortedBy.DEAD_MAN_SWITCH:
+            return f"the dead-man's switch in the cluster took the canary back: {self.why}"
+        return (
+            "the canary was aborted in the cluster, and not by this watch: by hand, or by a rollback that is under way "
+            f"(Argo Rollouts says: {self.why or 'nothing'})"
+        )
+
+
 class Recent(Closed):
     """The end of a long window, so that a fault which begins late is not diluted by hours of health.
 
@@ -126,6 +149,7 @@ class Evidence(Closed):
     :param weight: intended share of the canary, percent.
     :param weight_set: the weight that Argo Rollouts says it has set; None when it was not asked. 0 while `weight`
         is above 0 means that Argo took the canary out, because its pods are gone.
+    :param abort: the canary's abort, when there was one; None also when it was not asked for.
     :param share: observed share of the canary's requests, 0 to 1; None where it means nothing: synthetic load goes
         past the router. See `observed_share`.
     :param sample_age_s: age of the canary's newest sample, None when there is none.
@@ -144,6 +168,7 @@ class Evidence(Closed):
     stable: Observed
     weight: Annotated[int, Field(ge=0, le=100)]
     weight_set: Annotated[int, Field(ge=0, le=100)] | None = None
+    abort: Abort | None = None
     share: Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)] | None = None
     sample_age_s: Amount | None = None
     asked: tuple[Source, ...] = (Source.METRICS, Source.ROUTER, Source.PODS)

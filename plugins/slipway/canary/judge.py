@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from slipway.canary.policy import Policy
 
 RULES: tuple[Callable[[Case], Iterator[Finding]], ...] = (
+    rules.switch,
     rules.availability,
     rules.restarts,
     rules.errors,
@@ -34,8 +35,9 @@ RULES: tuple[Callable[[Case], Iterator[Finding]], ...] = (
     rules.share,
     rules.sight,
     rules.amount,
+    rules.aborted,
 )
-"""In the order in which they are named: the one that says most about the canary first."""
+"""In the order in which they are named: whose abort it was, then the one that says most about the canary first."""
 FLOOR = -300.0
 """An e-value below 1e-300 is written as that: JSON has no minus infinity."""
 

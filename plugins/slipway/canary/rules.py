@@ -10,7 +10,7 @@ from slipway.canary.findings import Finding
 from slipway.canary.latency import P95
 from slipway.canary.sequential import log_e_rate, log_e_slower, log_e_versus, needed
 from slipway.canary.wording import compared, luck, number, percent, seconds
-from slipway.names import Rule
+from slipway.names import AbortedBy, Rule
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,12 +25,31 @@ SIGMAS = 4.0
 FEWEST_FOR_SHARE = 100
 
 
+def switch(case: Case) -> Iterator[Finding]:
+    """Ask whether the dead-man's switch was quicker. Whatever else is found, the abort was its own."""
+    abort = case.evidence.abort
+    if abort is not None and abort.by is AbortedBy.DEAD_MAN_SWITCH:
+        yield Finding(Rule.TAKEN_BACK, abort.said)
+
+
+def aborted(case: Case) -> Iterator[Finding]:
+    """Ask whether somebody else has aborted the canary.
+
+    Named last: a watch that was killed between its abort and its record finds the same abort, and the same fault.
+    """
+    abort = case.evidence.abort
+    if abort is not None and abort.by is not AbortedBy.DEAD_MAN_SWITCH:
+        yield Finding(Rule.TAKEN_BACK, abort.said)
+
+
 def availability(case: Case) -> Iterator[Finding]:
     """Ask whether the canary is there at all: Argo's weight and the pods' readiness.
 
     Faster than any rate: the state of a pod is known within a second, and a pod that is down has no series.
     """
     evidence = case.evidence
+    if evidence.abort is not None:
+        return  # its pods are on their way out because of it
     if evidence.weight and evidence.weight_set == 0:
         yield Finding(
             Rule.CANARY_UNAVAILABLE,

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 from slipway.canary.plan import Stage, pause_index
 from slipway.errors import GateError
+from slipway.flow import heartbeat
+from slipway.flow.heartbeat import Pulse
 from slipway.hooks import smoke
 from slipway.hooks.evidence import Window
 from slipway.hooks.rollouts import walk
@@ -40,7 +42,10 @@ def start_pods(step: Step) -> None:
     version, workload = step.release.version, step.site.spec.workload
     step.require()
     with step.site.rollout() as (rollout, pods):
-        _go(step, rollout, Stage.SMOKE)
+        # Before any user is there, so that the switch never meets what a release before this one left behind.
+        pulse = Pulse(step, rollout.client)
+        pulse.beat()
+        _go(step, rollout, Stage.SMOKE, pulse)
         ready = [pod.name for pod in pods.of(step.facts.hash) if pod.ready]
         if not ready:
             raise GateError(f"no pod of version {version} is ready", mend="kubectl describe its pods")
@@ -62,7 +67,9 @@ def raise_weight(step: Step, stage: Stage) -> Window:
     step.require()
     with step.site.rollout() as (rollout, pods):
         if not first:
-            _go(step, rollout, stage)
+            pulse = Pulse(step, rollout.client)
+            pulse.beat()
+            _go(step, rollout, stage, pulse)
         return _window(step, stage, pods)
 
 
@@ -96,18 +103,23 @@ def promote(step: Step) -> None:
     intent = {"what": f"promote version {step.release.version} ({hash_})"}
     step.store.append(step.release.id, EventKind.INTENDED, intent, key="promote", epoch=step.release.epoch)
     with step.site.rollout() as (rollout, _):
+        pulse = Pulse(step, rollout.client)
+        pulse.beat()
         if not step.facts.base.is_first:
             rollout.promote(pause_index(Stage.WEIGHT_100), hash_)
         state = rollout.wait(
             "healthy on the new version",
             lambda seen: seen.is_settled and seen.stable_hash == hash_,
             within_s=READY_S,
+            meanwhile=pulse.beat,
         )
+    # Before it is written down: a promotion that is repeated ends it again, one that is written down is not repeated.
+    heartbeat.end(step.site, step.release.id)
     step.advance(ReleaseState.PROMOTED, {"rollout": state.describe()})
     log.info("promoted: %s", state.describe())
 
 
-def _go(step: Step, rollout: Rollout, stage: Stage) -> None:
+def _go(step: Step, rollout: Rollout, stage: Stage, pulse: Pulse) -> None:
     hash_ = step.facts.require_hash()
     if step.facts.base.is_first:
         if rollout.hold(paused=False).desired == 0:
@@ -119,6 +131,7 @@ def _go(step: Step, rollout: Rollout, stage: Stage) -> None:
             f"at {stage}",
             lambda seen: seen.step >= pause_index(stage) and seen.waits_at(seen.step, hash_),
             within_s=READY_S,
+            meanwhile=pulse.beat,
         )
     log.info("Rollout %s: %s", rollout.place, state.describe())
 

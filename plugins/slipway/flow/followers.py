@@ -13,6 +13,7 @@ from slipway.canary.judge import judge_tasks
 from slipway.canary.plan import Stage
 from slipway.errors import ClusterError, RefusedError, VerdictError
 from slipway.flow import deploy
+from slipway.flow.heartbeat import Pulse
 from slipway.hooks.cluster import worded
 from slipway.hooks.pods import Pods
 from slipway.hooks.rollouts import Rollout
@@ -71,8 +72,10 @@ def _upgrade(step: Step, description: str, *, upgraded: frozenset[str] | None) -
 
 def _see_through(step: Step, follower: Follower) -> None:
     with step.site.cluster() as client:
+        pulse = Pulse(step, client)
+        pulse.beat()
         if follower.kind == "Deployment":
-            _wait_for_deployment(client, follower)
+            _wait_for_deployment(client, follower, pulse)
             return
         rollout = Rollout(client, follower.object)
         while True:
@@ -80,16 +83,17 @@ def _see_through(step: Step, follower: Follower) -> None:
                 "paused or healthy",
                 lambda seen: seen.is_settled or (seen.fresh and seen.phase is Phase.PAUSED),
                 within_s=follower.ready_within_s,
+                meanwhile=pulse.beat,
             )
             if state.is_settled:
                 return
             if follower.metrics is not None:
-                _judge(step, client, follower, follower.metrics, state.current_hash, state.stable_hash)
+                _judge(step, client, follower, follower.metrics, state.current_hash, state.stable_hash, pulse)
             step.require()
             rollout.promote(state.step, state.current_hash)
 
 
-def _wait_for_deployment(client: Client, follower: Follower) -> None:
+def _wait_for_deployment(client: Client, follower: Follower, pulse: Pulse) -> None:
     from lightkube.resources.apps_v1 import Deployment
 
     deadline = time.monotonic() + follower.ready_within_s
@@ -106,11 +110,12 @@ def _wait_for_deployment(client: Client, follower: Follower) -> None:
                 found=f"{counts[0]} pods, {counts[1]} of the new version, {counts[2]} available, {wanted} wanted",
                 mend="kubectl describe its newest pod",
             )
+        pulse.beat()
         time.sleep(LOOK_S)
 
 
 def _judge(
-    step: Step, client: Client, follower: Follower, metrics: FollowerMetrics, canary: str, stable: str
+    step: Step, client: Client, follower: Follower, metrics: FollowerMetrics, canary: str, stable: str, pulse: Pulse
 ) -> None:  # fmt: skip
     policy = step.site.policy(Stage.WEIGHT_100)
     started = datetime.now(UTC)
@@ -129,6 +134,7 @@ def _judge(
             )  # fmt: skip
             if judgement.verdict is not Verdict.HOLD:
                 break
+            pulse.beat()
             time.sleep(LOOK_S)
     log.info("%s: %s: %s", follower.name, judgement.verdict, "; ".join(judgement.reasons))
     step.store.record_verdict(

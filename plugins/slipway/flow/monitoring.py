@@ -6,15 +6,19 @@ import logging
 from typing import TYPE_CHECKING
 
 from slipway.errors import MetricsError
+from slipway.flow import heartbeat
 from slipway.names import ReleaseState
 from slipway.spec.release import fill
 
 if TYPE_CHECKING:
     from slipway.flow.step import Step
+    from slipway.hooks.prometheus import Prometheus
 
 log = logging.getLogger(__name__)
 SCRAPES = 6
 """A series that was not read for so many scrapes is not watched."""
+LEASE_AGE = "kube_lease_renew_time"
+"""What kube-state-metrics calls it; every cluster has Leases, those of its nodes at least."""
 
 
 def prove(step: Step) -> None:
@@ -40,4 +44,22 @@ def prove(step: Step) -> None:
                 )
             log.info("the stable version is seen: %d pods, newest sample %.1f s old", pods, age_s)
             numbers |= {"stable_pods": pods, "sample_age_s": round(age_s, 1)}
+            if heartbeat.is_wanted(site):
+                numbers["leases"] = _leases(prometheus)
     step.advance(ReleaseState.MONITORED, numbers)
+
+
+def _leases(prometheus: Prometheus) -> float:
+    """Return how many Leases Prometheus knows; with none, the dead-man's switch cannot see slipway's either."""
+    seen = prometheus.scalar(f"count({LEASE_AGE})") or 0
+    if seen:
+        log.info(
+            "the dead-man's switch can see slipway's sign of life: Prometheus has %s of %d Leases", LEASE_AGE, seen
+        )
+    else:
+        log.error(
+            "NOBODY TAKES THIS CANARY BACK WHEN SLIPWAY DIES: Prometheus has no %s, so the dead-man's switch cannot "
+            "see slipway's sign of life; install kube-state-metrics with --resources=leases (or set "
+            "deadManSwitch.heartbeat.ageQuery of the chart)", LEASE_AGE,
+        )  # fmt: skip
+    return seen

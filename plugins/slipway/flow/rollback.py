@@ -16,18 +16,21 @@ from typing import TYPE_CHECKING
 
 from slipway.chart import diff
 from slipway.errors import ClusterError, FencedError, LedgerError, RefusedError, SlipwayError
-from slipway.flow import notify
+from slipway.flow import heartbeat, notify
 from slipway.flow.facts import Facts, facts_of
 from slipway.flow.site import Site
+from slipway.hooks.evidence import abort_of
 from slipway.hooks.rollouts import Rollout, walk
 from slipway.ledger.redaction import masked
-from slipway.names import AbortedBy, EventKind, ReleaseState
+from slipway.names import AbortedBy, EventKind, ReleaseState, Rule
 from slipway.rollouts.state import Phase
 
 if TYPE_CHECKING:
+    from slipway.canary.evidence import Abort
     from slipway.hooks.pods import Pods
     from slipway.ledger.models import Release
     from slipway.ledger.store import Store
+    from slipway.rollouts.state import RolloutState
 
 log = logging.getLogger(__name__)
 LEASE = timedelta(minutes=6)
@@ -67,14 +70,31 @@ def take_back(release_id: str, store: Store, *, actor: str, reason: str, by: Abo
     if release.state is ReleaseState.ROLLED_BACK:
         log.info("%s is rolled back already", release.title)
         return release
+    switch = None
     if release.state is not ReleaseState.PROMOTED:
-        stop_traffic(site, facts)
+        switch = _switch(stop_traffic(site, facts), facts)
+    if switch is not None:
+        by = switch.by
+        reason = reason if switch.said in reason else f"{switch.said}; {reason}"
     release = store.begin_rollback(release_id, actor, masked(reason), ttl=LEASE)
     if release.state is not ReleaseState.ROLLING_BACK:
         log.info("%s is %s; nothing to take back", release.title, release.state)
         return release
     log.info("taking back %s, epoch %d: %s", release.title, release.epoch, reason)
-    notify.stopped(site, store, release, reason=reason, by=by, stable=facts.base.version, actor=actor)
+    if switch is not None:
+        _record_switch(store, release, switch)
+    # A dead release's sign of life grows old, and the switch would take the old version's way back for a canary.
+    heartbeat.end(site, release.id)
+    notify.stopped(
+        site,
+        store,
+        release,
+        reason=reason,
+        by=by,
+        stable=facts.base.version,
+        actor=actor,
+        rule=Rule.TAKEN_BACK if switch is not None else None,
+    )
     proof = Proof()
     try:
         _repair(site, facts, proof, started)
@@ -108,21 +128,39 @@ def active_or_promoted(store: Store, application: str, environment: str) -> Rele
     return release
 
 
-def stop_traffic(site: Site, facts: Facts) -> bool:
-    """Take the users away from a canary; needs no ledger. True when there was a canary with traffic of this release."""
+def stop_traffic(site: Site, facts: Facts) -> RolloutState | None:
+    """Take the users away from a canary; needs no ledger.
+
+    :return: the Rollout after it, None when there was no canary of this release.
+    """
     if not facts.hash or facts.base.is_first:
-        return False
+        return None
     with site.rollout() as (rollout, _):
         try:
             state = rollout.state()
             if state.current_hash != facts.hash or state.stable_hash == facts.hash:
-                return False
+                return None
             state = rollout.abort(facts.hash)
         except FencedError as error:
             log.info("no traffic to take away: %s", error.what)
-            return False
+            return None
     log.info("users are on the stable version: %s", state.describe())
-    return True
+    return state
+
+
+def _switch(state: RolloutState | None, facts: Facts) -> Abort | None:
+    """Return the abort of the dead-man's switch, when it was quicker than whoever takes the release back."""
+    abort = None if state is None else abort_of(state, facts.hash)
+    return abort if abort is not None and abort.by is AbortedBy.DEAD_MAN_SWITCH else None
+
+
+def _record_switch(store: Store, release: Release, switch: Abort) -> None:
+    """Write down whose abort it was, unless a watch has done so."""
+    payload = {"by": str(switch.by), "rule": str(Rule.TAKEN_BACK), "reason": masked(switch.said)}
+    try:
+        store.append(release.id, EventKind.ABORTED, payload, key="aborted")
+    except LedgerError as error:
+        log.warning("whose abort it was is not in the ledger: %s", error.found)
 
 
 def _repair(site: Site, facts: Facts, proof: Proof, started: float) -> None:

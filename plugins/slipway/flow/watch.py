@@ -12,17 +12,18 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from slipway.canary.evidence import Observed, window_s
+from slipway.canary.evidence import Observed, Source, window_s
 from slipway.canary.judge import judge
 from slipway.canary.latency import P95
 from slipway.errors import FencedError, LedgerError, SlipwayError
 from slipway.flow import notify
 from slipway.flow.canary import window_of
+from slipway.flow.heartbeat import Pulse
 from slipway.flow.site import spool
 from slipway.flow.step import MARGIN, Step
 from slipway.hooks.evidence import Collector
 from slipway.ledger.redaction import masked
-from slipway.names import AbortedBy, EventKind, Verdict
+from slipway.names import AbortedBy, EventKind, Rule, Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -61,6 +62,7 @@ class Watch:
         self._rollout = rollout
         self._policy = policy
         self._renewed = time.monotonic()
+        self._pulse = Pulse(step, rollout.client)
         self._said: tuple[object, ...] = ()
         self._reference = _reference(step) if stage.weight == 100 and window.stable else None
 
@@ -81,6 +83,8 @@ class Watch:
         found = Look(judgement, elapsed_s, evidence)
         if judgement.verdict is Verdict.FAIL:
             self._take_traffic(found)
+        elif Source.PODS in evidence.answered:
+            self._pulse.beat()  # not to an API server that was silent a moment ago: the next look may have to abort
         self._keep_lease()  # after the traffic: a ledger that hangs must not hold an abort up
         self._record(found)
         return found
@@ -131,7 +135,7 @@ class Watch:
     def _record_verdict(self, found: Look) -> None:
         judgement, step = found.judgement, self._step
         payload = {
-            "by": str(AbortedBy.SLIPWAY), "rule": str(judgement.rule), "reason": judgement.reasons[0],
+            "by": str(_by(found)), "rule": str(judgement.rule), "reason": judgement.reasons[0],
             "numbers": dict(judgement.numbers), "stage": str(self._stage),
         }  # fmt: skip
         aborted = judgement.verdict is Verdict.FAIL
@@ -156,7 +160,7 @@ class Watch:
 
     def _tell(self, found: Look) -> None:
         try:
-            notify.aborted(self._step, found.judgement, found.evidence, by=AbortedBy.SLIPWAY)
+            notify.aborted(self._step, found.judgement, found.evidence, by=_by(found))
         except SlipwayError as error:
             log.warning("nobody was told: %s", error)
 
@@ -192,6 +196,12 @@ def sample(evidence: Evidence) -> dict[str, Any]:
         "weight": evidence.weight if evidence.weight_set is None else evidence.weight_set,
         "observed_share": evidence.share,
     }
+
+
+def _by(found: Look) -> AbortedBy:
+    """Return whose abort it was: another rule than TAKEN_BACK is the judge's own."""
+    abort = found.evidence.abort
+    return abort.by if abort is not None and found.judgement.rule is Rule.TAKEN_BACK else AbortedBy.SLIPWAY
 
 
 def _p95(observed: Observed) -> float | None:

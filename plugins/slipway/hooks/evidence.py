@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, TypeVar
 
 from slipway.canary import counters
 from slipway.canary.buckets import Histogram
-from slipway.canary.evidence import Counts, Evidence, Observed, Recent, RouterCounts, Source, observed_share
+from slipway.canary.evidence import Abort, Counts, Evidence, Observed, Recent, RouterCounts, Source, observed_share
 from slipway.errors import ExternalError
+from slipway.names import AbortedBy
 from slipway.spec.release import fill
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from slipway.hooks.pods import Pods
     from slipway.hooks.prometheus import Prometheus, Sample
     from slipway.hooks.rollouts import Rollout
+    from slipway.rollouts.state import RolloutState
     from slipway.spec.release import Workload
 
 Labels = tuple[tuple[str, str], ...]
@@ -89,7 +91,7 @@ class Collector:
             return found
 
         canary, stable = Observed(), Observed()
-        recent, age_s, share, weight_set = None, None, None, None
+        recent, age_s, share, weight_set, abort = None, None, None, None, None
         if measured := ask(Source.METRICS, lambda: self._measure(now)):
             canary, stable, recent, age_s = measured
         if self._metrics.router and (routed := ask(Source.ROUTER, lambda: self._routed(window.start, now))):
@@ -99,9 +101,10 @@ class Collector:
         if seen := ask(Source.PODS, lambda: (self._pods.of(window.canary, window.restarts), self._rollout.state())):
             canary = canary.model_copy(update={"pods": seen[0]})
             weight_set = seen[1].weight if window.stable else None
+            abort = abort_of(seen[1], window.canary) if window.stable else None
         return Evidence(
             start=window.start, now=now, hold_s=window.hold_s, canary=canary, stable=stable, weight=window.weight,
-            weight_set=weight_set, share=share, sample_age_s=age_s, asked=asked, answered=tuple(answered),
+            weight_set=weight_set, abort=abort, share=share, sample_age_s=age_s, asked=asked, answered=tuple(answered),
             silent_s=self._silence(complete=len(answered) == len(asked)), recent=recent,
             alone=not window.stable, reference=reference,
         )  # fmt: skip
@@ -169,6 +172,15 @@ class Collector:
 
     def _query(self, query: str, hash_: str) -> str:
         return fill(query, namespace=self._namespace, pod_hash=hash_)
+
+
+def abort_of(state: RolloutState, hash_: str) -> Abort | None:
+    """Return the abort of a version's canary, None when it was not aborted or the Rollout is on another version."""
+    if not state.aborted or state.current_hash != hash_:
+        return None
+    if state.failed_metric:
+        return Abort(by=AbortedBy.DEAD_MAN_SWITCH, why=state.failed_metric)
+    return Abort(by=AbortedBy.ARGO, why=state.message)
 
 
 def _is_port(service: str, begin: str) -> bool:

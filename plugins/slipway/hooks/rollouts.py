@@ -80,10 +80,18 @@ class Rollout:
             raise ClusterError(f"Rollout {self.place} does not exist", mend="check workload.rollout and the namespace")
         return read(found)
 
-    def wait(self, what: str, reached: Callable[[RolloutState], bool], *, within_s: float) -> RolloutState:
+    def wait(
+        self,
+        what: str,
+        reached: Callable[[RolloutState], bool],
+        *,
+        within_s: float,
+        meanwhile: Callable[[], None] | None = None,
+    ) -> RolloutState:
         """Look until a state is reached.
 
         :param what: the state in words, for the error.
+        :param meanwhile: called after each look that has not seen it yet.
         :raises ClusterError: not reached in time; what was seen last is in it.
         """
         deadline = time.monotonic() + within_s
@@ -101,6 +109,8 @@ class Rollout:
             if now >= nudge_at and not state.fresh:
                 self._nudge()
                 nudge_at = now + LOST_S
+            if meanwhile is not None:
+                meanwhile()
             time.sleep(LOOK_S)
 
     def abort(self, hash_: str) -> RolloutState:

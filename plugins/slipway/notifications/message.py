@@ -50,6 +50,7 @@ RULES = {
     Rule.LATENCY_P95: "slower than the stable version (P95)",
     Rule.GROSS_FAILURE: "failing almost at once",
     Rule.CANARY_UNAVAILABLE: "no canary pod is available",
+    Rule.TAKEN_BACK: "taken back in the cluster, not by slipway's judge",
     Rule.POD_RESTARTS: "canary pods restart",
     Rule.TRAFFIC_SHARE: "the canary does not get the share of traffic it was given",
     Rule.FOLLOWER_TASKS: "background tasks fail on the new version",
@@ -61,10 +62,10 @@ RULES = {
 
 ABORTED_BY = {
     AbortedBy.SLIPWAY: "slipway, by itself",
-    AbortedBy.DEAD_MAN_SWITCH: "the dead-man's switch in the cluster (slipway was not there)",
+    AbortedBy.DEAD_MAN_SWITCH: "the dead-man's switch in the cluster",
     AbortedBy.WATCHDOG: "slipway's watchdog, after the run had stopped",
     AbortedBy.PERSON: "a person",
-    AbortedBy.ARGO: "Argo Rollouts",
+    AbortedBy.ARGO: "somebody in the cluster, or Argo Rollouts itself",
 }
 """Whose abort it was, in words."""
 

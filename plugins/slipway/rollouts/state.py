@@ -7,12 +7,16 @@ a first version was Healthy.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+
+_METRIC = re.compile(r'Metric "(?P<metric>[^"]+)" assessed .*', re.DOTALL)
 
 
 class Phase(StrEnum):
@@ -81,6 +85,15 @@ class RolloutState:
     def is_canary(self) -> bool:
         """A second version exists beside the stable one, whether it gets traffic or not."""
         return bool(self.stable_hash) and self.current_hash != self.stable_hash
+
+    @property
+    def failed_metric(self) -> str:
+        """Why the cluster's own analysis aborted: `Metric "..." assessed Failed ...`, in Argo's words; else "".
+
+        An abort by patch, whoever sent it, leaves a message without a metric.
+        """
+        found = _METRIC.search(self.message) if self.aborted else None
+        return "" if found is None else found.group().strip()
 
     def waits_at(self, step: int, hash_: str) -> bool:
         """Say whether this version stands still in this pause step."""

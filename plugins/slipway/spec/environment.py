@@ -268,8 +268,12 @@ class CanaryPolicy(Spec):
         description="Bake: how long the old version is kept at full size after 100 %, so that going back is one patch."
     )
     first_install_hold_s: Seconds = Field(default=60, description="How long the very first version is watched.")
-    unattended_max_s: Seconds = Field(
-        default=1800, description="A canary without a sign of life of slipway is taken back by the cluster after this."
+    unattended_max_s: float = Field(
+        default=1800,
+        ge=60,
+        le=86400,
+        description="A canary without a sign of life of slipway is taken back by the cluster after this; it needs "
+        "kube-state-metrics there.",
     )
     load: Load = Field(description="Whose requests the canary is judged by.")
 

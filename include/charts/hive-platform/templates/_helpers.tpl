@@ -51,3 +51,14 @@ app.kubernetes.io/part-of: {{ $root.Chart.Name }}
 {{- define "hive.number" -}}
 {{- if eq (float64 .) (float64 (int64 .)) }}{{ int64 . }}{{ else }}{{ . }}{{ end -}}
 {{- end }}
+
+{{/*
+Age of slipway's last sign of life in seconds, nothing when no release is under way. kube-state-metrics shows a Lease;
+its own label is renamed to exported_namespace by whoever scrapes it without honorLabels.
+*/}}
+{{- define "hive.heartbeatAge" -}}
+{{- $lease := printf `lease="slipway-%s"` .Release.Name -}}
+{{- $namespace := printf `namespace=%q` .Release.Namespace -}}
+{{- $own := printf `time() - max(kube_lease_renew_time{%s, %s} or kube_lease_renew_time{exported_%s, %s})` $namespace $lease $namespace $lease -}}
+{{- .Values.deadManSwitch.heartbeat.ageQuery | default $own -}}
+{{- end }}

@@ -20,7 +20,8 @@ from slipway.canary import (
     judge,
     judge_tasks,
 )
-from slipway.names import Rule, Verdict
+from slipway.canary.evidence import Abort
+from slipway.names import AbortedBy, Rule, Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -235,6 +236,38 @@ def test_argo_taking_the_canary_out_is_a_failure(at: Callable[..., Judgement]) -
     assert found.reasons[0] == (
         "Argo Rollouts has set the canary's weight to 0 instead of 10 %: it has no available pod"
     )
+
+
+SWITCH = Abort(by=AbortedBy.DEAD_MAN_SWITCH, why='Metric "unattended" assessed Failed')
+PATCH = Abort(by=AbortedBy.ARGO, why="RolloutAborted: Rollout aborted update to revision 2")
+
+
+def test_the_dead_man_s_switch_is_named_whatever_else_is_wrong(
+    at: Callable[..., Judgement], observed: Callable[..., Observed]
+) -> None:
+    found = at(5, canary=observed(500, 400, pods=()), weight_set=0, abort=SWITCH)
+    assert said(found) == (Verdict.FAIL, Rule.TAKEN_BACK)
+    assert found.reasons[0] == (
+        'the dead-man\'s switch in the cluster took the canary back: Metric "unattended" assessed Failed'
+    )
+    assert "limit for gross failure" in found.reasons[1]
+
+
+def test_an_abort_by_somebody_else_is_not_taken_for_a_fault_of_the_pods(
+    at: Callable[..., Judgement], observed: Callable[..., Observed]
+) -> None:
+    found = at(5, canary=observed(50, pods=()), weight_set=0, abort=PATCH)
+    assert said(found) == (Verdict.FAIL, Rule.TAKEN_BACK)
+    assert found.reasons == (PATCH.said,)
+    assert "RolloutAborted: Rollout aborted update to revision 2" in PATCH.said
+
+
+def test_an_abort_that_was_not_recorded_is_still_for_the_fault_behind_it(
+    at: Callable[..., Judgement], observed: Callable[..., Observed]
+) -> None:
+    """A watch that was killed after its abort finds the same fault when it goes on."""
+    found = at(5, canary=observed(500, 400), weight_set=0, abort=PATCH)
+    assert said(found) == (Verdict.FAIL, Rule.GROSS_FAILURE)
 
 
 def test_when_no_pod_at_all_is_ready_it_is_the_cluster(

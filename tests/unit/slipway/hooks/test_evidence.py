@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from slipway.canary.evidence import PodState, RouterCounts, Source
+from slipway.canary.evidence import Abort, PodState, RouterCounts, Source
 from slipway.canary.policy import Policy
 from slipway.errors import ClusterError, MetricsError
 from slipway.hooks.evidence import Collector, Window
 from slipway.hooks.prometheus import Sample
+from slipway.names import AbortedBy
 from slipway.rollouts.state import read
 from slipway.spec.release import Workload, load_release
 
@@ -62,6 +63,7 @@ class Cluster:
 
     weight: int = 10
     away: bool = False
+    status: dict[str, Any] = field(default_factory=dict)
     namespace: str = "hive-local"
 
     @property
@@ -76,7 +78,8 @@ class Cluster:
 
     def state(self) -> Any:
         weights = {"weights": {"canary": {"weight": self.weight}}}
-        return read({"metadata": {"name": "backend"}, "spec": {}, "status": {"canary": weights}})
+        status = {"canary": weights, "currentPodHash": CANARY, **self.status}
+        return read({"metadata": {"name": "backend"}, "spec": {}, "status": status})
 
 
 @pytest.fixture(scope="module")
@@ -288,3 +291,19 @@ def test_the_end_of_a_long_window_is_counted_apart(table: Table, workload: Workl
     assert found.recent is not None
     assert found.recent.start == START + timedelta(seconds=15)
     assert found.canary.counts.requests == 10
+
+
+@pytest.mark.parametrize(
+    ("status", "expected"),
+    [
+        ({}, None),
+        ({"abort": True, "message": 'RolloutAborted: x: Metric "unattended" assessed Failed'},
+         Abort(by=AbortedBy.DEAD_MAN_SWITCH, why='Metric "unattended" assessed Failed')),
+        ({"abort": True, "message": "RolloutAborted: x"}, Abort(by=AbortedBy.ARGO, why="RolloutAborted: x")),
+        ({"abort": True, "message": "RolloutAborted: x", "currentPodHash": "newer"}, None),
+    ],
+)  # fmt: skip
+def test_an_abort_says_whose_it_was(
+    table: Table, workload: Workload, status: dict[str, Any], expected: Abort | None
+) -> None:
+    assert collector(table, workload, Cluster(status=status)).look(NOW).abort == expected

@@ -51,6 +51,16 @@ def test_an_aborted_canary_does_not_wait() -> None:
     assert not state.waits_at(0, "new")
 
 
+def test_whose_abort_it_was_stands_in_the_message() -> None:
+    """The first as Argo Rollouts 1.9 wrote it on the testbed; an abort by patch ends after the number."""
+    failed = 'Metric "unattended" assessed Failed due to failed (1) > failureLimit (0)'
+    said = f"RolloutAborted: Rollout aborted update to revision 2: {failed}"
+    assert read(rollout(abort=True, message=said)).failed_metric == failed
+    by_patch = "RolloutAborted: Rollout aborted update to revision 2"
+    assert read(rollout(abort=True, message=by_patch)).failed_metric == ""
+    assert read(rollout(message=said)).failed_metric == "", "a message that an earlier abort left"
+
+
 @given(
     st.fixed_dictionaries(
         {},

@@ -28,7 +28,7 @@ def test_followers_keep_their_image_until_their_turn_comes(catalog: Catalog) -> 
     assert values["ingress"] == {"host": "hive.testbed.internal"}
     assert values["existingSecret"] == "hive-platform-secrets"
     assert values["firstInstall"] is False
-    assert values["deadManSwitch"] == {"heartbeat": {"maxAgeSeconds": 120}}
+    assert values["deadManSwitch"] == {"heartbeat": {"maxAgeSeconds": 300}}
     later = values_for(release, local, images, first_install=True)
     assert later["worker"] == {"image": REPOSITORY, "digest": NEW, "version": "1.0.0"}
     assert later["firstInstall"] is True
