@@ -19,11 +19,44 @@ def test_every_target_carries_its_pod_template_hash() -> None:
     for component, port in ports.items():
         spec = render().get("PodMonitor", component)["spec"]
         assert spec["podTargetLabels"] == ["rollouts-pod-template-hash", "app.kubernetes.io/component"]
-        assert spec["podMetricsEndpoints"] == [{"port": port, "path": "/metrics", "interval": "5s"}]
+        endpoint = {"port": port, "path": "/metrics", "interval": "5s"}
+        assert {key: spec["podMetricsEndpoints"][0][key] for key in endpoint} == endpoint
+        assert len(spec["podMetricsEndpoints"]) == (2 if component == "backend" else 1)
         listening = {
             item["name"]: item["containerPort"] for item in render().pod_specs[component]["containers"][0]["ports"]
         }
         assert listening == {"http": 8000} if component == "backend" else {"metrics": 9101}
+
+
+class TestCanaryScrapes:
+    LABEL = "__meta_kubernetes_pod_label_role"
+
+    @pytest.mark.parametrize("overlay", OVERLAYS)
+    def test_a_pod_is_read_by_one_endpoint_of_one_monitor_canary_or_not(self, overlay: str) -> None:
+        """By two, its requests would be counted twice; by two monitors, they would be while it changes over."""
+        others, canary = render(overlay).get("PodMonitor", "backend")["spec"]["podMetricsEndpoints"]
+        split = {"sourceLabels": [self.LABEL], "regex": "canary"}
+        assert others["relabelings"] == [{"action": "drop", **split}]
+        assert canary == {
+            "port": "http", "path": "/metrics", "interval": "1s", "relabelings": [{"action": "keep", **split}],
+        }  # fmt: skip
+
+    @pytest.mark.parametrize("overlay", OVERLAYS)
+    def test_the_label_is_argo_s_to_give_and_to_take_and_no_part_of_the_template(self, overlay: str) -> None:
+        spec = render(overlay).get("Rollout", "backend")["spec"]
+        assert spec["strategy"]["canary"]["canaryMetadata"] == {"labels": {"role": "canary"}}
+        # On the stable pods it would stay in their ReplicaSet's template, which a way back is made of.
+        assert "stableMetadata" not in spec["strategy"]["canary"]
+        assert "role" not in spec["template"]["metadata"]["labels"]
+
+    def test_is_read_as_all_others_when_no_interval_is_given(self) -> None:
+        objects = render("", {"monitoring": {"canaryScrapeInterval": ""}})
+        (endpoint,) = objects.get("PodMonitor", "backend")["spec"]["podMetricsEndpoints"]
+        assert endpoint == {"port": "http", "path": "/metrics", "interval": "5s"}
+        assert "canaryMetadata" not in objects.get("Rollout", "backend")["spec"]["strategy"]["canary"]
+
+    def test_an_interval_that_is_none_is_refused(self) -> None:
+        assert "canaryScrapeInterval" in refusal({"monitoring": {"canaryScrapeInterval": "fast"}})
 
 
 def test_monitors_and_rules_carry_the_labels_that_prometheus_selects_by() -> None:

@@ -71,17 +71,21 @@ class Images:
 
 
 @functools.cache
-def build_images(version: str) -> Images:
-    """Build and push both images of a version; once a session, and from the builder's cache what did not change."""
-    return Images(version, _build("backend", version), _build("frontend", version))
+def build_images(version: str, *, error_rate: float = 0) -> Images:
+    """Build and push both images of a version; once a session, and from the builder's cache what did not change.
+
+    :param error_rate: share of the API's requests that fails on purpose.
+    """
+    fault = [f"--build-arg=FAULT_ERROR_RATE={error_rate:g}"] if error_rate else []
+    return Images(version, _build("backend", version, *fault), _build("frontend", version))
 
 
-def _build(part: str, version: str) -> Image:
+def _build(part: str, version: str, *more: str) -> Image:
     folder = ROOT / "include/app" / part
     name = f"localhost/slipway-e2e/{part}:{version}"
     command = [
         "buildah", "bud", "--quiet", "--layers", "--format=docker", f"--build-arg=APP_VERSION={version}",
-        f"--file={folder / 'Dockerfile.prod'}", f"--tag={name}", str(folder),
+        *more, f"--file={folder / 'Dockerfile.prod'}", f"--tag={name}", str(folder),
     ]  # fmt: skip
     built = subprocess.run(
         command, env=environment_of_build(), check=False, capture_output=True, text=True, timeout=280
