@@ -11,14 +11,21 @@ import re
 import shutil
 import subprocess
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import httpx
 import pytest
+from slipway.hooks.cluster import connected
+from slipway.hooks.evidence import abort_of
+from slipway.hooks.heartbeat import Heartbeat
+from slipway.names import AbortedBy
+from slipway.rollouts.state import read
 
 from tests.e2e.application import CHART, RELEASE, SELECTOR, Application, Images, build_images, install, merged
-from tests.e2e.cluster import HOME, apply, eventually, get, is_ready, kubectl, network, visit, web
+from tests.e2e.cluster import HOME, apply, eventually, get, is_ready, kubectl, network, query, visit, web
 from tests.e2e.warehouse import DAYS, FILES_A_DAY
 
 if TYPE_CHECKING:
@@ -30,6 +37,7 @@ OTHER = "0.9.0"
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 READY_WITHIN_S = 60
 MOST_PODS = 6
+LONGEST_SILENCE_S = 15
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +47,8 @@ def images(bed: None) -> Images:
 
 @pytest.fixture(scope="module")
 def application(images: Images, namespace: str) -> Iterator[Application]:
-    values = {"backend": {"autoscaling": {"maxReplicas": MOST_PODS}}, "deadManSwitch": {"interval": "5s"}}
+    switch = {"interval": "5s", "heartbeat": {"maxAgeSeconds": LONGEST_SILENCE_S}}
+    values = {"backend": {"autoscaling": {"maxReplicas": MOST_PODS}}, "deadManSwitch": switch}
     made = install(namespace, images, redis=REDIS, **values)
     print(f"\ninstalled: {made.seconds}")
     yield made
@@ -208,6 +217,45 @@ def test_an_upgrade_in_the_middle_of_a_canary_leaves_weights_and_selectors_alone
     assert application.rollout()["status"]["currentStepIndex"] == 6
 
 
+def test_the_cluster_itself_takes_back_a_canary_that_nobody_carries(
+    application: Application, canary: Canary, namespace: str
+) -> None:
+    """While slipway's sign of life is renewed the canary stays, however old it gets; then the cluster aborts it."""
+    run = application.rollout()["status"]["canary"]["currentBackgroundAnalysisRunStatus"]["name"]
+    with connected(str(HOME.kubeconfig), None, namespace) as client:
+        heartbeat = Heartbeat(client, RELEASE, "a-release", LONGEST_SILENCE_S)
+        begun = datetime.now(UTC)
+
+        def carried() -> list[float] | None:
+            """Renew, and return the ages that the switch has seen, once it has seen them for longer than allowed."""
+            assert heartbeat.renew(take=True)
+            ages = _ages(namespace, run)
+            newest = max(ages, default=begun)
+            return (
+                [age for age in ages.values() if age]
+                if newest - begun > timedelta(seconds=LONGEST_SILENCE_S + 5)
+                else None
+            )
+
+        ages = eventually("a switch that sees a carrier", carried, within_s=60, every_s=2)
+        silent = time.monotonic()
+        assert len(ages) > LONGEST_SILENCE_S / 5, ages
+        assert max(ages) < LONGEST_SILENCE_S
+        assert application.weights() == {"stable": 90, "canary": 10}
+
+        eventually("the abort", lambda: application.is_in("Degraded"), within_s=LONGEST_SILENCE_S + 20)
+        print(f"\nnobody carried it: taken back after {time.monotonic() - silent:.1f} s of silence")
+        eventually("no user on the canary", lambda: application.weights() == {"stable": 100, "canary": 0}, within_s=10)
+        state = read(application.rollout())
+        abort = abort_of(state, state.current_hash)
+        assert abort is not None
+        assert (abort.by, abort.why[:19]) == (AbortedBy.DEAD_MAN_SWITCH, 'Metric "unattended"'), abort
+        series = f'kube_lease_renew_time{{namespace="{namespace}"}}'
+        assert len(query(series)) == 1
+        assert heartbeat.end()
+        eventually("no age of an ended sign of life", lambda: not query(series), within_s=20)
+
+
 def test_a_rollback_finds_the_settings_that_were_kept(application: Application, canary: Canary, namespace: str) -> None:
     """7.3: deployed and verified: the way back from a release with new settings."""
     application.abort()
@@ -336,6 +384,13 @@ def test_the_autoscaler_makes_pods_under_load(application: Application, namespac
     events = json.loads(kubectl("get", "events", f"--namespace={namespace}", *about))["items"]
     reason = "cpu resource utilization (percentage of request) above target"
     assert any(reason in event["message"] for event in events), events
+
+
+def _ages(namespace: str, run: str) -> dict[datetime, float]:
+    """Return the ages of a carrier's last sign of life that an AnalysisRun has measured, by the moment; 0: none."""
+    results = get("analysisrun", run, namespace=namespace).get("status", {}).get("metricResults", [])
+    found = [item for result in results if result["name"] == "unattended" for item in result["measurements"]]
+    return {datetime.fromisoformat(item["finishedAt"]): json.loads(item["value"])[0] for item in found}
 
 
 def _visit_until(stop: threading.Event, namespace: str, pause_s: float = 0) -> None:
