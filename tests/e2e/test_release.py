@@ -72,6 +72,13 @@ def test_after_a_rollback_the_four_truths_agree(demo: Demo) -> None:
     assert weights == {"hive-platform-backend-stable": 100, "hive-platform-backend-canary": 0}
 
 
+def test_signs_of_life_were_given_and_have_ended_with_their_releases(demo: Demo) -> None:
+    """A canary's release holds the Lease while it is under way; one that is over leaves no age behind."""
+    spec = get("lease", "slipway-hive-platform", namespace=NAMESPACE)["spec"]
+    assert spec["leaseTransitions"] >= 1, "1.0.0 made it, 1.0.1 took it over"
+    assert {"holderIdentity", "renewTime"}.isdisjoint(spec), spec
+
+
 def is_here(pod: dict[str, Any]) -> bool:
     return "deletionTimestamp" not in pod["metadata"]
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import logging
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from slipway.errors import ClusterError
-from slipway.flow import heartbeat
+from slipway.flow import heartbeat, monitoring
 from slipway.flow import step as steps
 from slipway.flow.heartbeat import EVERY_S, Pulse
 from slipway.flow.step import Step
@@ -164,3 +165,23 @@ def test_the_end_is_a_warning_when_it_fails(
 
     assert lease.calls == ["end", "end"]
     assert "the sign of life was not ended" in caplog.text
+
+
+@pytest.mark.parametrize(("known", "level", "said"), [
+    (7.0, logging.INFO, "the dead-man's switch can see slipway's sign of life"),
+    (None, logging.ERROR, "NOBODY TAKES THIS CANARY BACK WHEN SLIPWAY DIES"),
+])  # fmt: skip
+def test_a_cluster_that_shows_no_lease_is_told_loudly(
+    known: float | None, level: int, said: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    def scalar(query: str) -> float | None:
+        assert query == "count(kube_lease_renew_time)"
+        return known
+
+    prometheus: Any = SimpleNamespace(scalar=scalar)
+    with caplog.at_level(logging.INFO):
+        assert monitoring._leases(prometheus) == (known or 0)
+
+    (record,) = caplog.records
+    assert record.levelno == level
+    assert said in record.getMessage()
