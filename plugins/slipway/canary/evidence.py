@@ -59,12 +59,14 @@ class PodState(Closed):
     :param restarts: of its containers since the window began, or since its birth if that was later.
     :param oom: a container was killed for its memory in that time.
     :param unready_s: for how long it has not been ready, 0 when it is.
+    :param ready_s: for how long it has been ready without a break, 0 when it is not.
     :param reason: what Kubernetes says when it is not well (``CrashLoopBackOff``, ``OOMKilled``), else "".
     """
 
     name: str
     ready: bool
     unready_s: Amount = 0
+    ready_s: Amount = 0
     restarts: Annotated[int, Field(ge=0)] = 0
     oom: bool = False
     reason: str = ""
@@ -150,8 +152,7 @@ class Evidence(Closed):
     :param weight_set: the weight that Argo Rollouts says it has set; None when it was not asked. 0 while `weight`
         is above 0 means that Argo took the canary out, because its pods are gone.
     :param abort: the canary's abort, when there was one; None also when it was not asked for.
-    :param share: observed share of the canary's requests, 0 to 1; None where it means nothing: synthetic load goes
-        past the router. See `observed_share`.
+    :param share: observed share of the canary's requests, 0 to 1; None where it means nothing. See `observed_share`.
     :param sample_age_s: age of the canary's newest sample, None when there is none.
     :param asked: the sources this step needs.
     :param answered: those that answered now.
@@ -159,6 +160,8 @@ class Evidence(Closed):
     :param recent: see `Recent`; None in a window that is not longer than `Policy.restart_s`.
     :param alone: a first install: no stable version exists, so only absolute rules apply and latency has no measure.
     :param reference: the stable version in the last window in which it had traffic, for a step at weight 100.
+    :param load_trouble: why the requests that slipway sends itself do not get through, in words; "" when they do, or
+        when it sends none. It explains missing data, and nothing else: who cannot reach a canary knows nothing of it.
     """
 
     start: AwareDatetime
@@ -177,6 +180,7 @@ class Evidence(Closed):
     recent: Recent | None = None
     alone: bool = False
     reference: Observed | None = None
+    load_trouble: str = ""
 
     @property
     def silent(self) -> tuple[Source, ...]:

@@ -2,7 +2,8 @@
 
 - FAIL: take the traffic back now. It is said at any look, as soon as a rule is broken for certain.
 - PASS: this step is over and the canary was seen to be as good. It is said only when the hold has elapsed, every source
-  answered, the minimum of requests was seen, and both of the user's limits are kept by the plain numbers.
+  answered, the minimum of requests was seen, and both of the user's limits are kept by the plain numbers. Where the
+  environment waives the load, pods that were ready all the time stand for the minimum of requests.
 - HOLD: neither; ask again after `Policy.poll_s`. Each reason for a HOLD has a deadline, which turns it into a FAIL:
   unknown is never good.
 """
@@ -30,6 +31,7 @@ RULES: tuple[Callable[[Case], Iterator[Finding]], ...] = (
     rules.switch,
     rules.availability,
     rules.restarts,
+    rules.steadiness,
     rules.errors,
     rules.latency,
     rules.share,
@@ -58,7 +60,7 @@ def judge(evidence: Evidence, policy: Policy, *, elapsed_s: float) -> Judgement:
         if chosen and (wanted is Verdict.FAIL or elapsed_s >= evidence.hold_s):
             reasons = tuple(reason for _, _, reason in chosen)
             return Judgement(verdict=wanted, rule=chosen[0][1], reasons=reasons, numbers=numbers)
-    said = compared(evidence.canary.total, evidence.stable.total) + _latency(case)
+    said = compared(evidence.canary.total, evidence.stable.total) + _latency(case) + _waiver(case)
     if elapsed_s >= evidence.hold_s:
         good = f"nothing found against the canary in {seconds(evidence.hold_s)}: {said}"
         return Judgement(verdict=Verdict.PASS, reasons=(good,), numbers=numbers)
@@ -117,6 +119,13 @@ def _latency(case: Case) -> str:
     if canary_s is None or stable_s is None:
         return ""
     return f"; P95 {seconds(canary_s)}, stable {seconds(stable_s)}"
+
+
+def _waiver(case: Case) -> str:
+    if not case.policy.requests_waived:
+        return ""
+    pods = case.evidence.canary.pods
+    return f"; no requests are asked for, {sum(pod.ready for pod in pods)} of the canary's {len(pods)} pods are ready"
 
 
 def _numbers(case: Case) -> dict[str, float]:

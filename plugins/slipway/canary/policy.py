@@ -39,6 +39,8 @@ class Policy(BaseModel):
     :param restart_s: a window longer than this is also judged by its end; see `Recent`. 0 switches that off.
     :param poll_s: seconds between two looks; the tests hold at any number of looks.
     :param power: with which a plan's holds must find what is to be found.
+    :param requests_waived: the environment waives the load: no requests are asked for, and a PASS takes pods that were
+        ready for the whole hold in their place. What requests there are, is judged all the same.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -63,6 +65,7 @@ class Policy(BaseModel):
     restart_s: Seconds = 60
     poll_s: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 1
     power: Rate = 0.9
+    requests_waived: bool = False
 
     @model_validator(mode="after")
     def _gross_is_more(self) -> Self:
@@ -71,6 +74,14 @@ class Policy(BaseModel):
                 f"gross_error_rate ({self.gross_error_rate:g}) must be above max_error_rate ({self.max_error_rate:g})"
             )
         return self
+
+    @property
+    def enough_to_doubt(self) -> int:
+        """Requests from which on a rate above the limit holds a PASS up, proven or not.
+
+        Where no requests are asked for, a handful has to do: there may never be more, and then nothing else would.
+        """
+        return min(self.gross_min_requests, self.min_requests) if self.requests_waived else self.min_requests
 
     def restarts_in(self, hold_s: float) -> int:
         """Return in how many stretches a window is judged anew until its last deadline; 0 for a short window."""

@@ -102,6 +102,26 @@ def restarts(case: Case) -> Iterator[Finding]:
         yield Finding(Rule.POD_RESTARTS, reason)
 
 
+def steadiness(case: Case) -> Iterator[Finding]:
+    """Ask, where no requests are asked for, whether the pods were ready for a whole hold: they alone speak for it.
+
+    A pod that became ready later, or was not ready in between, makes the hold longer; the deadline ends that.
+    """
+    evidence = case.evidence
+    if not case.policy.requests_waived or Source.PODS not in evidence.answered:
+        return
+    wanted_s = min(case.elapsed_s, evidence.hold_s)
+    pods = evidence.canary.pods
+    late = [pod for pod in pods if pod.ready and pod.ready_s < wanted_s]
+    if late:
+        shortest = seconds(min(pod.ready_s for pod in late))
+        reason = (
+            f"no requests are asked for, so its pods have to be ready for {seconds(evidence.hold_s)} without a break: "
+            f"{len(late)} of the canary's {len(pods)} have been for {shortest}"
+        )
+        yield Finding(Rule.CANARY_UNAVAILABLE, reason, case.give_up_s)
+
+
 def _named(pods: list[PodState]) -> str:
     reasons = sorted({pod.reason for pod in pods if pod.reason})
     return f" ({', '.join(reasons)})" if reasons else ""
@@ -143,7 +163,7 @@ def _errors_in(case: Case, stretch: Stretch) -> Iterator[Finding]:
             yield Finding(rule, f"{said}; {limit}: both are bad, so it is not the canary alone", case.give_up_s)
     elif worse:
         yield Finding(Rule.ERROR_RATE_VS_STABLE, f"{said}: so much worse than stable comes {luck(stretch.level)}")
-    elif rate > policy.max_error_rate and canary.trials >= policy.min_requests and not stretch.name:
+    elif rate > policy.max_error_rate and canary.trials >= policy.enough_to_doubt and not stretch.name:
         yield Finding(Rule.ERROR_RATE, f"{said}; {limit}, but this may still be chance", case.give_up_s)
 
 
@@ -262,12 +282,18 @@ _NAMES = {
 
 
 def amount(case: Case) -> Iterator[Finding]:
-    """Ask whether enough was seen to call the canary good. Zero errors of three requests prove nothing."""
-    policy = case.policy
+    """Ask whether enough was seen to call the canary good. Zero errors of three requests prove nothing.
+
+    Nothing is asked where the environment waives the load; see `steadiness`.
+    """
+    policy, trouble = case.policy, case.evidence.load_trouble
+    if policy.requests_waived:
+        return
+    why = f"; {trouble}" if trouble else ""
     seen = case.evidence.canary.total.trials
     if seen < policy.min_requests:
         few = f"the canary has had {number(seen)} requests of the {number(policy.min_requests)} that a verdict needs"
-        yield Finding(Rule.NOT_ENOUGH_DATA, few, case.give_up_s)
+        yield Finding(Rule.NOT_ENOUGH_DATA, few + why, case.give_up_s)
     if case.evidence.alone:
         return
     canary, stable = case.measured
@@ -276,6 +302,6 @@ def amount(case: Case) -> Iterator[Finding]:
             f"durations are known of {number(canary)} canary and {number(stable)} stable requests; "
             f"P95 needs {number(policy.min_requests_latency)} of each"
         )
-        yield Finding(Rule.NOT_ENOUGH_DATA, few, case.give_up_s)
+        yield Finding(Rule.NOT_ENOUGH_DATA, few + why, case.give_up_s)
     elif case.latency_ratio is None:
         yield Finding(Rule.NOT_ENOUGH_DATA, "P95 cannot be told from these buckets", case.give_up_s)

@@ -59,12 +59,13 @@ def pod_state(pod: Mapping[str, Any], restarts_before: int = 0, *, now: datetime
     ready: Mapping[str, Any] = next((item for item in status.get("conditions") or [] if item["type"] == "Ready"), {})
     is_ready = ready.get("status") == "True"
     since = _moment(ready.get("lastTransitionTime") or pod["metadata"].get("creationTimestamp"))
-    unready_s = 0.0 if is_ready or since is None else max(((now or datetime.now(UTC)) - since).total_seconds(), 0.0)
+    lasts_s = 0.0 if since is None else max(((now or datetime.now(UTC)) - since).total_seconds(), 0.0)
     restarts = max(_restarts(pod) - restarts_before, 0)
     reasons = [reason for container in status.get("containerStatuses") or [] for reason in _reasons(container)]
     return PodState(
-        name=pod["metadata"]["name"], ready=is_ready, unready_s=unready_s, restarts=restarts,
-        oom=restarts > 0 and OOM in reasons, reason="" if is_ready else next(iter(reasons), ""),
+        name=pod["metadata"]["name"], ready=is_ready, unready_s=0.0 if is_ready else lasts_s,
+        ready_s=lasts_s if is_ready else 0.0, restarts=restarts, oom=restarts > 0 and OOM in reasons,
+        reason="" if is_ready else next(iter(reasons), ""),
     )  # fmt: skip
 
 

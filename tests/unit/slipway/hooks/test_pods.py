@@ -27,14 +27,15 @@ def test_a_pod_that_is_ready_is_well() -> None:
     state = pod_state(pod(containerStatuses=[container(state={"running": {}})]), now=NOW)
 
     assert state.model_dump() == {
-        "name": "backend-1", "ready": True, "unready_s": 0.0, "restarts": 0, "oom": False, "reason": "",
+        "name": "backend-1", "ready": True, "unready_s": 0.0, "ready_s": 60.0, "restarts": 0, "oom": False,
+        "reason": "",
     }  # fmt: skip
 
 
 def test_a_pod_is_not_ready_since_its_last_change() -> None:
     state = pod_state(pod(ready=False), now=NOW)
 
-    assert (state.ready, state.unready_s) == (False, 60.0)
+    assert (state.ready, state.unready_s, state.ready_s) == (False, 60.0, 0.0)
 
 
 def test_a_pod_that_nobody_has_looked_at_is_not_ready_since_its_birth() -> None:
