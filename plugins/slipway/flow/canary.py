@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from slipway.canary.plan import Stage, pause_index
 from slipway.errors import GateError
-from slipway.flow import heartbeat
+from slipway.flow import heartbeat, monitoring
 from slipway.flow.heartbeat import Pulse
 from slipway.hooks import smoke
 from slipway.hooks.evidence import Window
@@ -52,6 +52,8 @@ def start_pods(step: Step) -> None:
         for name in ready:
             smoke.examine(rollout.client, name, workload.port, step.site.spec.smoke, version, log.info)
     log.info("smoke test passed on %d pods; no user has met version %s yet", len(ready), version)
+    if not step.facts.base.is_first:
+        monitoring.await_sight(step, ready)
 
 
 def raise_weight(step: Step, stage: Stage) -> Window:

@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 import logging
+import time
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from slipway.errors import MetricsError
 from slipway.flow import heartbeat
+from slipway.hooks.scrapes import Scrapes
 from slipway.names import ReleaseState
 from slipway.spec.release import fill
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from slipway.flow.step import Step
     from slipway.hooks.prometheus import Prometheus
 
 log = logging.getLogger(__name__)
 SCRAPES = 6
 """A series that was not read for so many scrapes is not watched."""
+LOOK_S = 0.5
 LEASE_AGE = "kube_lease_renew_time"
 """What kube-state-metrics calls it; every cluster has Leases, those of its nodes at least."""
 
@@ -47,6 +53,35 @@ def prove(step: Step) -> None:
             if heartbeat.is_wanted(site):
                 numbers["leases"] = _leases(prometheus)
     step.advance(ReleaseState.MONITORED, numbers)
+
+
+def await_sight(step: Step, pods: Collection[str]) -> bool:
+    """Wait until Prometheus has read each of the new version's pods once, so that its first bad answer is counted soon.
+
+    A new target is known to Prometheus only some seconds after its pod is Ready; until then users would be at a version
+    that nobody sees. When it takes too long, the release goes on: the judge has deadlines of its own for silence.
+
+    :param pods: names of those that are Ready.
+    """
+    site, hash_ = step.site, step.facts.require_hash()
+    started = time.monotonic()
+    limit_s = SCRAPES * site.environment.monitoring.scrape_interval_s
+    missing = sorted(pods)
+    with site.prometheus() as prometheus:
+        scrapes = Scrapes(prometheus, site.namespace, site.spec.workload.metrics.pod_hash_label)
+        while True:
+            with suppress(MetricsError):
+                missing = sorted(set(pods) - scrapes.of(hash_).keys())
+            waited_s = time.monotonic() - started
+            if not missing:
+                log.info("Prometheus sees its %d pods, %.1f s after the smoke test", len(pods), waited_s)
+                return True
+            if waited_s > limit_s:
+                log.warning(
+                    "Prometheus has not read %s after %.0f s; look at the PodMonitor", ", ".join(missing), waited_s
+                )
+                return False
+            time.sleep(LOOK_S)
 
 
 def _leases(prometheus: Prometheus) -> float:

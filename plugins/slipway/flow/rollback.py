@@ -38,8 +38,10 @@ BUDGET_S = 60.0
 """The user's bound for a rollback by hand: from the command to the last proof."""
 WALK_S = 150.0
 QUIET_LOOKS = 2
-"""Scrapes in a row without a new request to the version that goes back."""
+"""Scrapes in a row of all its pods without a new request to the version that goes back."""
 QUIET_S = 40.0
+"""Longest wait for them, where pods are not read less often than production's chart says."""
+LOOK_S = 0.5
 
 
 @dataclass
@@ -239,8 +241,9 @@ def _prove(site: Site, facts: Facts, proof: Proof, started: float) -> None:
 
 def _prove_traffic(site: Site, facts: Facts, rollout: Rollout, pods: Pods, proof: Proof) -> None:
     """Look at the requests themselves: the weight in an object is not the weight in the router."""
-    from slipway.canary.counters import total
+    from slipway.canary.counters import delta, total
     from slipway.errors import MetricsError
+    from slipway.hooks.scrapes import Scrapes
     from slipway.spec.release import fill
 
     weight = rollout.state().weight
@@ -250,21 +253,34 @@ def _prove_traffic(site: Site, facts: Facts, rollout: Rollout, pods: Pods, proof
     if not facts.hash:
         _say(proof, "Traffic", "the new version never had a pod", good=True)
         return
-    query = fill(site.spec.workload.metrics.requests, namespace=rollout.client.namespace, pod_hash=facts.hash)
-    deadline = time.monotonic() + QUIET_S
-    quiet, before = 0, None
+    metrics, namespace = site.spec.workload.metrics, str(rollout.client.namespace)
+    query = fill(metrics.requests, namespace=namespace, pod_hash=facts.hash)
+    limit_s = max(QUIET_S, (QUIET_LOOKS + 2) * site.environment.monitoring.scrape_interval_s)
+    deadline = time.monotonic() + limit_s
+    quiet, known = 0, None
     try:
         with site.prometheus() as prometheus:
+            scrapes = Scrapes(prometheus, namespace, metrics.pod_hash_label)
+            read_at = prometheus.scalar("vector(time())") or 0.0
             while quiet < QUIET_LOOKS and time.monotonic() < deadline:
-                if not pods.of(facts.hash):
+                present = {pod.name for pod in pods.of(facts.hash)}
+                if not present:
                     _say(proof, "Traffic", "no pod of the new version is left to answer", good=True)
                     return
-                now = total({item.labels: item.value for item in prometheus.ask(query)})
-                quiet = quiet + 1 if before == now else 0
-                before = now
-                time.sleep(site.environment.monitoring.scrape_interval_s)
+                newest = scrapes.of(facts.hash)
+                if not present <= newest.keys() or min(newest[name] for name in present) <= read_at:
+                    time.sleep(LOOK_S)
+                    continue
+                now = {item.labels: item.value for item in prometheus.ask(query)}
+                quiet = quiet + 1 if known is not None and not total(delta(known, now)) else 0
+                known = {**(known or {}), **now}
+                read_at = max(newest.values())
     except MetricsError as error:
         _say(proof, "Traffic", f"weight 0; not observed, as Prometheus is silent: {error.found}", good=True)
+        return
+    if known is None:
+        unread = f"weight 0; not observed, as Prometheus did not read its pods for {limit_s:g} s"
+        _say(proof, "Traffic", unread, good=True)
         return
     good = quiet >= QUIET_LOOKS
     _say(proof, "Traffic", "no request reaches the new version" if good else "requests still reach it", good=good)

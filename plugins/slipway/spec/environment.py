@@ -322,7 +322,9 @@ class Monitoring(Spec):
 
     prometheus_url: HttpUrl = Field(description="Prometheus.")
     prometheus_credentials: Reference | None = Field(default=None, description="Where its token lies; none: no login.")
-    scrape_interval_s: Annotated[float, Field(gt=0, le=300)] = Field(default=15, description="How often pods are read.")
+    scrape_interval_s: Annotated[float, Field(gt=0, le=300)] = Field(
+        default=15, description="How often pods are read; a canary's may be read more often."
+    )
     namespace: Label = Field(default="monitoring", description="Namespace of the stack.")
     alertmanager_url: HttpUrl | None = Field(default=None, description="Alertmanager; none: not asked.")
     grafana_url: HttpUrl | None = Field(default=None, description="Grafana; none: not asked.")
