@@ -31,16 +31,58 @@ def client(url: str, *, ca: str | None = None, address: str | None = None, answe
     )
 
 
+def many(
+    url: str, *, ca: str | None = None, address: str | None = None, answer_s: float = ANSWER_S, most: int
+) -> httpx.AsyncClient:
+    """Return a client for many requests at once; close it. The first four arguments are those of `client`.
+
+    It keeps no cookies: each request is somebody new to whatever shares requests out by them.
+
+    :param most: connections, in use and kept.
+    """
+    import http.cookiejar
+
+    import httpx
+
+    trust: ssl.SSLContext | bool = ssl.create_default_context(cafile=ca) if ca else True
+    limits = httpx.Limits(max_connections=most, max_keepalive_connections=most)
+    transport: httpx.AsyncBaseTransport = httpx.AsyncHTTPTransport(verify=trust, trust_env=False, limits=limits)
+    if address:
+        transport = _many_at(address, transport)
+    none_at_all = http.cookiejar.CookieJar(http.cookiejar.DefaultCookiePolicy(allowed_domains=()))
+    return httpx.AsyncClient(
+        base_url=url, transport=transport, timeout=httpx.Timeout(answer_s, connect=CONNECT_S), trust_env=False,
+        cookies=none_at_all,
+    )  # fmt: skip
+
+
 def _at(address: str, inner: httpx.BaseTransport) -> httpx.BaseTransport:
     import httpx
 
     class Elsewhere(httpx.BaseTransport):
         def handle_request(self, request: httpx.Request) -> httpx.Response:
-            request.extensions["sni_hostname"] = request.url.host
-            request.url = request.url.copy_with(host=address)  # the Host header was written before, from the name
-            return inner.handle_request(request)
+            return inner.handle_request(_led(request, address))
 
         def close(self) -> None:
             inner.close()
 
     return Elsewhere()
+
+
+def _many_at(address: str, inner: httpx.AsyncBaseTransport) -> httpx.AsyncBaseTransport:
+    import httpx
+
+    class Elsewhere(httpx.AsyncBaseTransport):
+        async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+            return await inner.handle_async_request(_led(request, address))
+
+        async def aclose(self) -> None:
+            await inner.aclose()
+
+    return Elsewhere()
+
+
+def _led(request: httpx.Request, address: str) -> httpx.Request:
+    request.extensions["sni_hostname"] = request.url.host
+    request.url = request.url.copy_with(host=address)  # the Host header was written before, from the name
+    return request
