@@ -276,6 +276,14 @@ class TestDeadManSwitch:
             ({f"kube_lease_renew_time{{{NS}, {LEASE}}}": "180x20"}, 60),
             ({f"kube_lease_renew_time{{exported_{NS}, {LEASE}}}": "200x20"}, 40),
             ({f"kube_lease_renew_time{{{NS}, {LEASE}}}": "180x4 stale"}, 0),  # ended
+            ({f"kube_lease_renew_time{{{NS}, {LEASE}}}": "50x4 _x20"}, 10),  # Prometheus has been away since second 60
+            (
+                {
+                    f'kube_lease_renew_time{{{NS}, {LEASE}, pod="a"}}': "120x20",
+                    f'kube_lease_renew_time{{{NS}, {LEASE}, pod="b"}}': "180x20",
+                },
+                60,  # of two that watch the Lease, one may lag
+            ),
             ({f"kube_lease_renew_time{{{ELSEWHERE}, {LEASE}}}": "0x20"}, 0),
             ({}, 0),  # no kube-state-metrics
         ],

@@ -54,11 +54,13 @@ app.kubernetes.io/part-of: {{ $root.Chart.Name }}
 
 {{/*
 Age of slipway's last sign of life in seconds, nothing when no release is under way. kube-state-metrics shows a Lease;
-its own label is renamed to exported_namespace by whoever scrapes it without honorLabels.
+its own label is renamed to exported_namespace by whoever scrapes it without honorLabels. The age is that of the moment
+of the scrape, not of now: a Prometheus that was away says nothing about slipway.
 */}}
 {{- define "hive.heartbeatAge" -}}
-{{- $lease := printf `lease="slipway-%s"` .Release.Name -}}
-{{- $namespace := printf `namespace=%q` .Release.Namespace -}}
-{{- $own := printf `time() - max(kube_lease_renew_time{%s, %s} or kube_lease_renew_time{exported_%s, %s})` $namespace $lease $namespace $lease -}}
+{{- $labels := printf `namespace=%q, lease="slipway-%s"` .Release.Namespace .Release.Name -}}
+{{- $here := printf `kube_lease_renew_time{%s}` $labels -}}
+{{- $exported := printf `kube_lease_renew_time{exported_%s}` $labels -}}
+{{- $own := printf `min((timestamp(%s) - %s) or (timestamp(%s) - %s))` $here $here $exported $exported -}}
 {{- .Values.deadManSwitch.heartbeat.ageQuery | default $own -}}
 {{- end }}
