@@ -238,6 +238,18 @@ def test_waiting_ends_with_what_was_seen_last() -> None:
     assert "step 1 of 5" in str(caught.value.found)
 
 
+def test_something_else_is_done_between_looks_until_the_state_is_seen() -> None:
+    argo, done = Argo(step=1), []
+
+    def meanwhile() -> None:
+        done.append(argo.rollout["status"]["currentStepIndex"])
+        argo.rollout["status"]["currentStepIndex"] += 1
+
+    of(argo).wait("at step 3", lambda state: state.step == 3, within_s=5, meanwhile=meanwhile)
+
+    assert done == [1, 2]
+
+
 def test_a_status_that_stays_old_is_nudged() -> None:
     argo = Argo(observedGeneration="2")
 
