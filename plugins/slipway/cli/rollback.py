@@ -33,7 +33,8 @@ def rollback(
     """Take the active release back, or the promoted one.
 
     The DAG `rollback` is started as `slipway release` starts its own. --direct does the same in this process, which
-    needs the way to cluster, ledger and Prometheus. With --direct or --watch the exit code is 0 only when all four
+    needs the way to cluster, ledger and Prometheus; while the ledger is away it takes the users off the canary that
+    stands there, says so, and ends with 1. With --direct or --watch the exit code is 0 only when all four
     truths were proved. Without slipway: scripts/release/rollback.sh.
     """
     from slipway.flow.site import Site
@@ -48,17 +49,10 @@ def rollback(
 
 
 def _here(site: Site, asked: RollbackParameters) -> None:
-    from slipway.flow import finish
-    from slipway.flow import rollback as flow
+    from slipway.flow import without_ledger
 
-    store = site.ledger()
     with _log_on_screen():
-        finish.replay(store)
-        release = flow.active_or_promoted(store, asked.application, asked.environment)
-        try:
-            release = flow.take_back(release.id, store, actor=getpass.getuser(), reason=asked.reason)
-        finally:
-            finish.dossier(release.id, store)
+        release = without_ledger.take_back(site, actor=getpass.getuser(), reason=asked.reason)
     typer.echo(f"{release.title} is {release.state}")
 
 

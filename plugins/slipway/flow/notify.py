@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from slipway.canary.latency import P95, quantile
-from slipway.errors import SlipwayError
+from slipway.errors import LedgerError, SlipwayError
 from slipway.flow import credentials
 from slipway.names import AbortedBy, EventKind
 from slipway.notifications import message as messages
@@ -102,9 +102,17 @@ def rollback_failed(
 
 
 def links(site: Site, store: Store, release: Release) -> dict[str, str]:
-    """Return where to read more: the run in Airflow, and what the release spec names."""
+    """Return where to read more: the run in Airflow, and what the release spec names.
+
+    A ledger that is away costs a message its link and not its way.
+    """
     found = dict(site.spec.links)
-    for event in store.events(release.id):
+    try:
+        events = store.events(release.id)
+    except LedgerError as error:
+        log.warning("the message has no link to its run: %s", error.found)
+        return found
+    for event in events:
         if event.kind is EventKind.PLANNED and event.payload.get("link"):
             found["Airflow"] = str(event.payload["link"])
     return found

@@ -1,6 +1,7 @@
 """Watches one stage: looks, judges, keeps the numbers, and aborts in the moment of a FAIL. It never promotes.
 
-The order in a FAIL is: traffic first, then the record, then the alert. What the ledger cannot take is spooled.
+The order in a FAIL is: traffic first, then the record, then the alert. What the ledger cannot take is spooled. While
+nothing is decided, the ledger is written beside the looks: one that hangs must not hide a canary that has gone bad.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from slipway.canary.latency import P95
 from slipway.errors import FencedError, LedgerError, SlipwayError
 from slipway.flow import notify
 from slipway.flow.canary import window_of
+from slipway.flow.clerk import Clerk
 from slipway.flow.heartbeat import Pulse
 from slipway.flow.site import spool
 from slipway.flow.step import MARGIN, Step
@@ -32,6 +34,8 @@ if TYPE_CHECKING:
     from slipway.canary.judgement import Judgement
     from slipway.canary.plan import Stage
     from slipway.canary.policy import Policy
+    from slipway.flow.facts import Facts
+    from slipway.flow.site import Site
     from slipway.hooks.evidence import Window
     from slipway.hooks.rollouts import Rollout
 
@@ -63,13 +67,24 @@ class Watch:
         self._policy = policy
         self._renewed = time.monotonic()
         self._pulse = Pulse(step, rollout.client)
+        self._clerk = Clerk()
         self._said: tuple[object, ...] = ()
+        self._spooled = False
         self._reference = _reference(step) if stage.weight == 100 and window.stable else None
 
     @property
     def poll_s(self) -> float:
         """Seconds between two looks."""
         return self._policy.poll_s
+
+    @property
+    def site_and_facts(self) -> tuple[Site, Facts]:
+        """What taking the traffic back needs, for a moment in which the ledger does not answer."""
+        return self._step.site, self._step.facts
+
+    def close(self) -> None:
+        """End the watch; what is being written is not waited for."""
+        self._clerk.close()
 
     def look(self) -> Look:
         """Look once; on a FAIL the traffic is taken back before this returns.
@@ -85,9 +100,18 @@ class Watch:
             self._take_traffic(found)
         elif Source.PODS in evidence.answered:
             self._pulse.beat()  # not to an API server that was silent a moment ago: the next look may have to abort
-        self._keep_lease()  # after the traffic: a ledger that hangs must not hold an abort up
-        self._record(found)
+        self._write(found)
         return found
+
+    def _write(self, found: Look) -> None:
+        """Keep a look; a verdict before this returns, as the step after it reads it."""
+        if found.judgement.verdict is Verdict.HOLD:
+            if not self._clerk.begin(lambda: self._record(found)):
+                log.warning("a sample was not kept: the ledger is still busy with the one before")
+            return
+        if found.judgement.verdict is Verdict.FAIL and self._clerk.is_busy:
+            self._spool(found)  # first: a ledger that hangs may do so for longer than this process lives
+        self._clerk.finish(lambda: self._record(found))
 
     def _keep_lease(self) -> None:
         if time.monotonic() - self._renewed < RENEW_S:
@@ -114,6 +138,7 @@ class Watch:
         )  # fmt: skip
 
     def _record(self, found: Look) -> None:
+        self._keep_lease()
         judgement, step = found.judgement, self._step
         numbers = sample(found.evidence)
         try:
@@ -134,10 +159,6 @@ class Watch:
 
     def _record_verdict(self, found: Look) -> None:
         judgement, step = found.judgement, self._step
-        payload = {
-            "by": str(_by(found)), "rule": str(judgement.rule), "reason": judgement.reasons[0],
-            "numbers": dict(judgement.numbers), "stage": str(self._stage),
-        }  # fmt: skip
         aborted = judgement.verdict is Verdict.FAIL
         try:
             step.store.record_verdict(
@@ -145,7 +166,7 @@ class Watch:
                 rule=judgement.rule, reasons=judgement.reasons, numbers=judgement.numbers,
             )  # fmt: skip
             if aborted:
-                step.store.append(step.release.id, EventKind.ABORTED, payload, key="aborted")
+                step.store.append(step.release.id, EventKind.ABORTED, self._aborted(found), key="aborted")
             elif judgement.verdict is Verdict.PASS and self._window.stable:
                 reference = {
                     "what": "stable version of this stage",
@@ -155,8 +176,22 @@ class Watch:
         except LedgerError as error:
             log.warning("the verdict is not in the ledger yet: %s", error.found)
             if aborted:
-                kept: dict[str, Any] = dict(payload, reason=masked(judgement.reasons[0]))
-                spool().write(step.release.id, EventKind.ABORTED, kept, "slipway", key="aborted")
+                self._spool(found)
+
+    def _aborted(self, found: Look) -> dict[str, Any]:
+        """Return what the ledger is told of an abort."""
+        judgement = found.judgement
+        return {
+            "by": str(_by(found)), "rule": str(judgement.rule), "reason": judgement.reasons[0],
+            "numbers": dict(judgement.numbers), "stage": str(self._stage),
+        }  # fmt: skip
+
+    def _spool(self, found: Look) -> None:
+        if self._spooled:
+            return
+        kept = dict(self._aborted(found), reason=masked(found.judgement.reasons[0]))
+        spool().write(self._step.release.id, EventKind.ABORTED, kept, "slipway", key="aborted", at=found.evidence.now)
+        self._spooled = True
 
     def _tell(self, found: Look) -> None:
         try:
@@ -180,7 +215,9 @@ def watching(release_id: str, stage: Stage) -> Iterator[Watch]:
         rollout, pods = stack.enter_context(site.rollout())
         prometheus = stack.enter_context(site.prometheus())
         collector = Collector(prometheus, site.spec.workload, rollout, pods, window, policy)
-        yield Watch(step, stage, window, collector, rollout, policy)
+        watch = Watch(step, stage, window, collector, rollout, policy)
+        stack.callback(watch.close)
+        yield watch
 
 
 def sample(evidence: Evidence) -> dict[str, Any]:

@@ -258,22 +258,30 @@ def settle() -> None:
     """Give the release its end, and the run its true colour."""
     from airflow.sdk.exceptions import AirflowFailException
 
-    from slipway.errors import VerdictError
-    from slipway.flow import finish
-    from slipway.flow.site import ledger
+    from slipway.errors import LedgerError, VerdictError
+    from slipway.flow import finish, without_ledger
+    from slipway.flow.site import Site, ledger
 
     context = get_current_context()
-    store = ledger()
     release_id = context["ti"].xcom_pull(task_ids="configure.plan")
     if release_id is None:
         return
+    failed = _what_failed(context)
+    store = ledger()
     try:
-        finish.settle(release_id, store, failed=_what_failed(context))
+        try:
+            finish.settle(release_id, store, failed=failed)
+        finally:
+            finish.dossier(release_id, store)
     except VerdictError as error:
         # Settled, and not promoted: the run is red, and trying again would change nothing.
         raise AirflowFailException(str(error)) from None
-    finally:
-        finish.dossier(release_id, store)
+    except LedgerError:
+        # The users do not wait for a database; the rest is tried again, and then the watchdog's.
+        asked = _parameters()
+        site = Site.open(asked.application, asked.environment)
+        without_ledger.stop_traffic(site, actor="settle", reason=failed or "the run is over", release_id=release_id)
+        raise
 
 
 def settles(dag: DAG, setup: Any) -> None:

@@ -8,22 +8,16 @@ from airflow.sdk import get_current_context, task
 @task(task_id="roll_back", retries=2, doc_md="Traffic first, then Helm, Rollout and followers; each truth is proved.")
 def roll_back() -> str:
     """Take the active release back, or the promoted one when none is active."""
-    from slipway.flow import finish, rollback
+    from slipway.flow import without_ledger
     from slipway.flow.site import Site
     from slipway.spec.parameters import RollbackParameters, parse_parameters
 
     context = get_current_context()
     run = context["dag_run"]
     asked = parse_parameters(RollbackParameters, {**dict(context["params"]), **(run.conf or {})})
-    store = Site.open(asked.application, asked.environment).ledger()
-    finish.replay(store)
-    release = rollback.active_or_promoted(store, asked.application, asked.environment)
+    site = Site.open(asked.application, asked.environment)
     actor = str(run.triggering_user_name or run.run_type)
-    try:
-        rollback.take_back(release.id, store, actor=actor, reason=asked.reason)
-    finally:
-        finish.dossier(release.id, store)
-    return release.id
+    return without_ledger.take_back(site, actor=actor, reason=asked.reason).id
 
 
 @task(task_id="watch", retries=0, doc_md="Finishes releases whose run is over, or that nobody carries any more.")

@@ -80,6 +80,14 @@ class Heartbeat:
                 return True
         raise self._contested("end")
 
+    def seen(self) -> str:
+        """Return whose sign of life it is, "" when nobody gives one.
+
+        :raises ClusterError: the API server did not answer, or refused.
+        """
+        lease = self._read()
+        return "" if lease is None else _holder(lease)
+
     def _mine(self, *, transitions: int) -> dict[str, Any]:
         now = _now()
         return {

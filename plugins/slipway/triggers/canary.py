@@ -12,6 +12,9 @@ from airflow.triggers.base import BaseTrigger, TriggerEvent
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
+    from slipway.flow.facts import Facts
+    from slipway.flow.site import Site
+
 log = logging.getLogger(__name__)
 AFTER_AN_ERROR_S = 2.0
 FIRST_EVENT_S = 3.0
@@ -32,6 +35,8 @@ class CanaryTrigger(BaseTrigger):
         super().__init__()
         self.release_id = release_id
         self.stage = stage
+        self._known: tuple[Site, Facts] | None = None
+        """What taking the traffic back needs, since a watch was open: by then, the ledger may be away."""
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """Return class and arguments, as Airflow stores them."""
@@ -65,6 +70,7 @@ class CanaryTrigger(BaseTrigger):
         # Clients and driver block, so they run in a thread: one implementation for triggers and command line.
         watch_context = watching(self.release_id, Stage(self.stage))
         watch = await asyncio.to_thread(watch_context.__enter__)
+        self._known = watch.site_and_facts
         try:
             while True:
                 found = await asyncio.to_thread(watch.look)
@@ -81,17 +87,20 @@ class CanaryTrigger(BaseTrigger):
 
     async def on_kill(self) -> None:
         """Take the traffic back when a person marks the task or the run failed; settle does the rest."""
-        await asyncio.to_thread(_stop_traffic, self.release_id)
+        await asyncio.to_thread(_stop_traffic, self.release_id, self._known)
 
 
-def _stop_traffic(release_id: str) -> None:
+def _stop_traffic(release_id: str, known: tuple[Site, Facts] | None) -> None:
+    """Take the traffic back; the ledger is asked only where no watch was open yet."""
     from slipway.errors import SlipwayError
     from slipway.flow import rollback
     from slipway.flow.facts import facts_of
     from slipway.flow.site import Site, ledger
 
     try:
-        facts = facts_of(ledger().events(release_id))
-        rollback.stop_traffic(Site.of(facts), facts)
+        if known is None:
+            facts = facts_of(ledger().events(release_id))
+            known = Site.of(facts), facts
+        rollback.stop_traffic(*known)
     except SlipwayError as error:
         log.error("the traffic was not taken back here; settle and the watchdog do it: %s", error)  # noqa: TRY400

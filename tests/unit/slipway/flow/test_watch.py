@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import json
+import threading
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from slipway.canary.evidence import Abort, Counts, Evidence, Observed, PodState, Source
+from slipway.canary.judgement import Judgement
 from slipway.canary.plan import Stage
 from slipway.canary.policy import Policy
 from slipway.flow import watch as watches
-from slipway.flow.watch import Watch
+from slipway.flow.watch import Look, Watch
 from slipway.hooks.evidence import Window
 from slipway.names import AbortedBy, EventKind, Rule, Verdict
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 START = datetime.now(UTC) - timedelta(seconds=5)
 SWITCH = Abort(by=AbortedBy.DEAD_MAN_SWITCH, why='Metric "unattended" assessed Failed')
@@ -25,12 +31,16 @@ class World:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.order: list[str] = []
+        self.reference = ""
         self.payload: dict[str, Any] = {}
         self.told: AbortedBy | None = None
         self.verdict: tuple[Verdict, Rule | None] | None = None
         self.evidence: dict[str, Any] = {}
         monkeypatch.setattr(watches, "Pulse", lambda *_: SimpleNamespace(beat=lambda: self.order.append("beat")))
         monkeypatch.setattr(watches.notify, "aborted", self._tell)
+        self.answers = threading.Event()  # what the ledger waits for before it keeps a sample
+        self.answers.set()
+        self.sampled = threading.Event()
 
     def watch(self) -> Watch:
         window = Window(START, 60, 10, "new1", "old1")
@@ -57,13 +67,26 @@ class World:
         self.order.append("abort")
         return SimpleNamespace(describe=lambda: "aborted")
 
+    def look_once(self) -> Look:
+        """Look, and wait until it is written."""
+        watch = self.watch()
+        found = watch.look()
+        assert self.sampled.wait(10)
+        watch.close()
+        return found
+
     def record_sample(self, *_: Any) -> None:
+        self.answers.wait(10)
         self.order.append("sample")
+        self.sampled.set()
 
     def record_verdict(self, *_: Any, verdict: Verdict, rule: Rule | None, **__: Any) -> None:
         self.verdict = (verdict, rule)
 
     def append(self, _: str, kind: EventKind, payload: dict[str, Any], *, key: str) -> None:
+        if kind is EventKind.NOTED:
+            self.reference = key
+            return
         assert (kind, key) == (EventKind.ABORTED, "aborted")
         self.payload = payload
 
@@ -78,7 +101,7 @@ def world(monkeypatch: pytest.MonkeyPatch) -> World:
 
 
 def test_a_look_at_an_undecided_canary_gives_a_sign_of_life(world: World) -> None:
-    assert world.watch().look().judgement.verdict is Verdict.HOLD
+    assert world.look_once().judgement.verdict is Verdict.HOLD
 
     assert world.order == ["beat", "sample"]
 
@@ -87,7 +110,7 @@ def test_an_api_server_that_was_silent_is_not_asked_for_it(world: World) -> None
     """It would answer after ten seconds or not at all, and the next look may have to abort."""
     world.evidence = {"answered": (Source.METRICS, Source.ROUTER)}
 
-    world.watch().look()
+    world.look_once()
 
     assert world.order == ["sample"]
 
@@ -95,10 +118,50 @@ def test_an_api_server_that_was_silent_is_not_asked_for_it(world: World) -> None
 def test_an_abort_comes_before_everything_and_needs_no_sign_of_life(world: World) -> None:
     world.evidence = {"canary": Observed(counts=Counts(requests=500, errors=400))}
 
-    world.watch().look()
+    world.look_once()
 
     assert world.order == ["abort", "sample", "tell"]
     assert world.verdict == (Verdict.FAIL, Rule.CANARY_UNAVAILABLE)
+
+
+def test_a_ledger_that_hangs_hides_no_canary_that_has_gone_bad(
+    world: World, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """The abort, and the record of it on the disk, come while the ledger still does not answer."""
+    monkeypatch.setenv("SLIPWAY_STATE", str(tmp_path))
+    world.answers.clear()
+    watch = world.watch()
+    assert watch.look().judgement.verdict is Verdict.HOLD
+
+    world.evidence = {"canary": Observed(counts=Counts(requests=500, errors=400))}
+    last = threading.Thread(target=watch.look)
+    last.start()
+    spooled = tmp_path / "spool/events.jsonl"
+    for _ in range(1000):
+        if spooled.exists() and spooled.read_text().endswith("\n"):
+            break
+        threading.Event().wait(0.01)
+
+    assert world.order == ["beat", "abort"]
+    kept = json.loads(spooled.read_text())
+    assert (kept["release_id"], kept["kind"], kept["key"]) == ("r", "aborted", "aborted")
+    assert kept["payload"]["rule"] == "CANARY_UNAVAILABLE"
+
+    world.answers.set()
+    last.join(10)
+    assert world.order == ["beat", "abort", "sample", "sample", "tell"]
+    assert len(spooled.read_text().splitlines()) == 1, "once is enough"
+
+
+def test_a_verdict_is_written_before_the_next_step_reads_it(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    passed = Judgement(verdict=Verdict.PASS, rule=None, reasons=("as good",), numbers={})
+    monkeypatch.setattr(watches, "judge", lambda *_, **__: passed)
+
+    world.watch().look()
+
+    assert world.order == ["beat", "sample"]
+    assert world.verdict == (Verdict.PASS, None)
+    assert world.reference, "what the stable version did at this stage is for the bake to compare with"
 
 
 @pytest.mark.parametrize(
@@ -117,7 +180,7 @@ def test_record_and_message_say_whose_abort_it_was(
     pods = (PodState(name="p", ready=True),)
     world.evidence = {"abort": abort, "canary": Observed(counts=Counts(requests=500, errors=errors), pods=pods)}
 
-    world.watch().look()
+    world.look_once()
 
     assert world.verdict == (Verdict.FAIL, rule)
     assert (world.payload["by"], world.payload["rule"], world.told) == (by, rule, by)

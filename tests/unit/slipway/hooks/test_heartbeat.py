@@ -187,3 +187,9 @@ def test_the_time_is_a_micro_time(monkeypatch: pytest.MonkeyPatch) -> None:
     text = heartbeat._now()
     assert len(text) == len("2026-11-24T13:00:00.000000Z")
     assert datetime.fromisoformat(text).tzinfo is not None
+
+
+def test_it_says_whose_sign_of_life_it_is() -> None:
+    assert of(Api()).seen() == ""
+    assert of(Api(held(OTHER))).seen() == OTHER
+    assert of(Api({})).seen() == ""
