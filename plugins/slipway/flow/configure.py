@@ -7,12 +7,15 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from slipway.chart import diff
-from slipway.errors import ClusterError, HelmError, RefusedError
+from slipway.errors import ClusterError, GateError, HelmError, RefusedError
+from slipway.flow import load
 from slipway.flow.facts import BASE, SPECS
 from slipway.flow.site import Site
 from slipway.hooks.cluster import NOT_FOUND, code_of, worded
+from slipway.images.waiver import Waiver, admit
 from slipway.names import EnvironmentKind, EventKind, ReleaseState
 from slipway.rollouts.state import read
+from slipway.spec.environment import WaivedLoad
 from slipway.spec.values import image_refs, values_for
 
 if TYPE_CHECKING:
@@ -49,14 +52,24 @@ def _problems(site: Site, parameters: ReleaseParameters, now: datetime) -> Itera
     kind = site.environment.kind
     if parameters.drill_error_rate and kind is EnvironmentKind.PRODUCTION:
         yield "a version that fails on purpose is refused in production"
-    if site.environment.canary.load.kind != "live":
-        yield f"canary.load: {site.environment.canary.load.kind} is not supported yet; live is"
+    yield _waived_load(site, now)
     freeze = site.environment.freeze_reason(now)
     if freeze and not parameters.ignore_freeze_reason.strip():
         yield f"no releases now: {freeze} (say ignore_freeze_reason if it has to be)"
     yield from _in_ledger(site, parameters)
     yield _rendering(site)
     yield from _in_cluster(site)
+
+
+def _waived_load(site: Site, now: datetime) -> str | None:
+    asked = site.environment.canary.load
+    if not isinstance(asked, WaivedLoad):
+        return None
+    try:
+        admit(Waiver(asked.reason, asked.until), site.environment.kind, now.astimezone(UTC).date(), "canary.load")
+    except GateError as error:
+        return f"{error.what} ({error.found}): {error.mend}"
+    return None
 
 
 def _in_ledger(site: Site, parameters: ReleaseParameters) -> Iterator[str]:
@@ -151,6 +164,7 @@ def plan(site: Site, parameters: ReleaseParameters, run_id: str, *, actor: str, 
     spec, environment = site.catalog.texts(parameters.application, parameters.environment)
     specs = {"what": "specs as they were", "release": spec, "environment": environment}
     store.append(release.id, EventKind.NOTED, specs, key=SPECS)
+    load.record_waiver(site, store, release.id)
     log.info("release %s", release.id)
     for line in describe(site, parameters):
         log.info("%s", line)
@@ -167,6 +181,7 @@ def describe(site: Site, parameters: ReleaseParameters) -> Iterator[str]:
     yield "canary      " + ", ".join(f"{step.weight} % for {step.hold_s:g} s" for step in environment.canary.steps[:-1])
     yield f"            100 %, then {', '.join(item.name for item in spec.followers) or 'no follower'}"
     yield f"bake        {environment.canary.retain_s:g} s with the version before it at full size; then promoted"
+    yield f"load        {load.described(site)}"
     limits = environment.canary.limits
     yield (
         f"goes back   above {limits.max_error_rate:.1%} errors, above {limits.max_latency_ratio:g} x the stable P95, "

@@ -12,7 +12,7 @@ from slipway.canary.evidence import Counts
 from slipway.canary.judge import judge_tasks
 from slipway.canary.plan import Stage
 from slipway.errors import ClusterError, RefusedError, VerdictError
-from slipway.flow import deploy
+from slipway.flow import deploy, load
 from slipway.flow.heartbeat import Pulse
 from slipway.hooks.cluster import worded
 from slipway.hooks.pods import Pods
@@ -37,14 +37,22 @@ PROBES_FOR_EACH = 2.0
 
 
 def upgrade_all(step: Step) -> None:
-    """Upgrade every follower and see it through.
+    """Upgrade every follower and see it through, under slipway's own load where the environment asks for it.
+
+    The workload has all the traffic by now, and the window of the bake has begun: its requests must not wait for the
+    followers.
 
     :raises VerdictError: the new version of a follower fails its tasks.
     :raises ClusterError: its pods do not get ready.
     """
-    if step.facts.base.is_first:
-        _first(step)
-        return
+    with load.made(step.site, step.release.id):
+        if step.facts.base.is_first:
+            _first(step)
+        else:
+            _each(step)
+
+
+def _each(step: Step) -> None:
     names = [follower.name for follower in step.site.spec.followers]
     for number, follower in enumerate(step.site.spec.followers, start=1):
         log.info("follower %d of %d: %s", number, len(names), follower.name)

@@ -123,7 +123,7 @@ class Site:
         """Return the limits that hold at a stage."""
         canary = self.environment.canary
         step = next((step for step in canary.steps if step.weight == stage.weight), canary.steps[-1])
-        return Policy.model_validate(canary.limits_of(step))
+        return Policy.model_validate({**canary.limits_of(step), "requests_waived": canary.load.kind == "waived"})
 
     def helm(self) -> Helm:
         """Return Helm for the application's release."""

@@ -17,6 +17,7 @@ from slipway.canary.evidence import Observed, Source, window_s
 from slipway.canary.judge import judge
 from slipway.canary.latency import P95
 from slipway.errors import FencedError, LedgerError, SlipwayError
+from slipway.flow import load as loads
 from slipway.flow import notify
 from slipway.flow.canary import window_of
 from slipway.flow.clerk import Clerk
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from slipway.flow.facts import Facts
     from slipway.flow.site import Site
     from slipway.hooks.evidence import Window
+    from slipway.hooks.load import Load
     from slipway.hooks.rollouts import Rollout
 
 log = logging.getLogger(__name__)
@@ -54,17 +56,22 @@ class Look:
 
 
 class Watch:
-    """One stage under watch; use `watching`."""
+    """One stage under watch; use `watching`.
+
+    :param load: slipway's own requests, None where it sends none. They only explain why data are missing.
+    """
 
     def __init__(
-        self, step: Step, stage: Stage, window: Window, collector: Collector, rollout: Rollout, policy: Policy
-    ) -> None:
+        self, step: Step, stage: Stage, window: Window, collector: Collector, rollout: Rollout, policy: Policy,
+        load: Load | None = None,
+    ) -> None:  # fmt: skip
         self._step = step
         self._stage = stage
         self._window = window
         self._collector = collector
         self._rollout = rollout
         self._policy = policy
+        self._load = load
         self._renewed = time.monotonic()
         self._pulse = Pulse(step, rollout.client)
         self._clerk = Clerk()
@@ -93,6 +100,8 @@ class Watch:
         """
         now = datetime.now(UTC)
         evidence = self._collector.look(now, reference=self._reference)
+        if self._load is not None and (trouble := self._load.keep_up()):
+            evidence = evidence.model_copy(update={"load_trouble": trouble})
         elapsed_s = window_s(self._window.start, now)
         judgement = judge(evidence, self._policy, elapsed_s=elapsed_s)
         found = Look(judgement, elapsed_s, evidence)
@@ -145,7 +154,7 @@ class Watch:
             step.store.record_sample(step.release.id, found.evidence.now, str(self._stage), numbers)
         except LedgerError as error:
             log.warning("a sample was not kept: %s", error.found)
-        said = (judgement.verdict, judgement.rule)
+        said = (judgement.verdict, judgement.rule, bool(found.evidence.load_trouble))
         if said == self._said:
             return
         self._said = said
@@ -204,6 +213,8 @@ class Watch:
 def watching(release_id: str, stage: Stage) -> Iterator[Watch]:
     """Give the watch of a stage that has begun; a second watch of the same stage judges the same window.
 
+    Slipway's own requests, where the environment asks for them, come for just as long.
+
     :raises FencedError: the release is being taken back.
     """
     step = Step.open(release_id, within_s=0)
@@ -215,7 +226,8 @@ def watching(release_id: str, stage: Stage) -> Iterator[Watch]:
         rollout, pods = stack.enter_context(site.rollout())
         prometheus = stack.enter_context(site.prometheus())
         collector = Collector(prometheus, site.spec.workload, rollout, pods, window, policy)
-        watch = Watch(step, stage, window, collector, rollout, policy)
+        load = stack.enter_context(loads.made(site, release_id))
+        watch = Watch(step, stage, window, collector, rollout, policy, load)
         stack.callback(watch.close)
         yield watch
 

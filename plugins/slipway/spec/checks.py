@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import math
 from typing import TYPE_CHECKING, Any
 
+from slipway.spec.environment import SyntheticLoad
 from slipway.spec.findings import Finding, nearest, refusal, shown
 from slipway.spec.reading import read
 from slipway.spec.values import effective_settings, get, layers
@@ -15,7 +17,7 @@ if TYPE_CHECKING:
 
     from jsonschema.exceptions import ValidationError as SchemaError
 
-    from slipway.spec.environment import Environment
+    from slipway.spec.environment import CanaryPolicy, Environment
     from slipway.spec.findings import Step
     from slipway.spec.model import Spec
     from slipway.spec.reading import Document
@@ -144,7 +146,45 @@ def check_together(
                 allowed="synthetic_paths in the release spec, or another kind of load",
             )
         )  # fmt: skip
+    findings += _too_few_requests(environment.canary, environment.monitoring.scrape_interval_s, document)
     return findings + check_settings(release, environment, document, root)
+
+
+BEGINS_S = 10.0
+"""How long after a weight was reached slipway's own requests may begin to come: the watch has to be taken up first."""
+FIRST = "at a first install"
+
+
+def _too_few_requests(canary: CanaryPolicy, scrape_s: float, document: Document) -> Iterator[Finding]:
+    """Find watches that slipway's own load cannot bring to a verdict: such a canary would go back, however good it is.
+
+    The router shares the requests by weight, so the canary gets its part of them, and a P95 needs enough of either
+    version. At 100 % it is compared with the stable version of the stage before.
+    """
+    if not isinstance(canary.load, SyntheticLoad):
+        return
+    rate, limits, last = canary.load.requests_per_s, canary.limits, canary.steps[-1]
+    watches = [(f"at {step.weight} %", step, step.hold_s) for step in canary.steps[:-1]]
+    watches.append((f"at {last.weight} %", last, canary.retain_s))
+    watches.append((FIRST, last, canary.first_install_hold_s))
+    for where, step, hold_s in watches:
+        part = step.weight / 100
+        thinner = min(part, 1 - part) or part
+        needs = [(step.min_requests or limits.min_requests, part, "requests to the canary")]
+        if where != FIRST:  # it has no version to compare its P95 with
+            needs.append((limits.min_requests_latency, thinner, "requests to each version, for a P95"))
+        least, share, what = max(needs, key=lambda need: need[0] / need[1])
+        deadline_s = limits.no_data_deadline_s if step.deadline_s is None else step.deadline_s
+        sent_s = max(hold_s + deadline_s - BEGINS_S - scrape_s, 0.0)
+        if rate * share * sent_s < least:
+            more = f"{math.ceil(10 * least / share / sent_s) / 10:g} requests/s or more, " if sent_s else ""
+            yield document.finding(
+                ("canary", "load", "requests_per_s"),
+                f"too few for a verdict {where}, which needs {least:,} {what}",
+                found=f"{rate:g} requests/s: {rate * share * sent_s:,.0f} of them are seen there in hold and deadline "
+                f"({hold_s:g} s + {deadline_s:g} s)",
+                allowed=f"{more}a longer hold, or a lower minimum",
+            )
 
 
 def check_settings(release: ReleaseSpec, environment: Environment, document: Document, root: Path) -> list[Finding]:

@@ -42,14 +42,14 @@ class World:
         self.answers.set()
         self.sampled = threading.Event()
 
-    def watch(self) -> Watch:
+    def watch(self, load: Any = None) -> Watch:
         window = Window(START, 60, 10, "new1", "old1")
         step: Any = SimpleNamespace(
             facts=SimpleNamespace(base=SimpleNamespace(is_first=False)), release=SimpleNamespace(id="r", epoch=1),
             store=self,
         )  # fmt: skip
         world: Any = self
-        return Watch(step, Stage.WEIGHT_10, window, world, world, Policy())
+        return Watch(step, Stage.WEIGHT_10, window, world, world, Policy(), load)
 
     client = None
 
@@ -184,3 +184,30 @@ def test_record_and_message_say_whose_abort_it_was(
 
     assert world.verdict == (Verdict.FAIL, rule)
     assert (world.payload["by"], world.payload["rule"], world.told) == (by, rule, by)
+
+
+def test_a_load_that_does_not_get_through_is_named_where_data_are_missing(world: World) -> None:
+    """Nothing is judged by it: the same canary with enough requests is as good as before."""
+    trouble = "slipway's own load does not get through: ConnectError"
+    load = SimpleNamespace(keep_up=lambda: trouble)
+    few = Observed(counts=Counts(requests=3), pods=(PodState(name="p", ready=True),))
+    world.evidence = {"canary": few}
+    assert trouble in world.watch(load).look().judgement.reasons[0]
+
+    world.evidence = {}
+    found = world.watch(load).look()
+    assert found.judgement.verdict is Verdict.HOLD
+    assert not any("the canary has had" in reason for reason in found.judgement.reasons)
+
+
+def test_trouble_that_begins_later_is_recorded_too(world: World) -> None:
+    world.evidence = {"canary": Observed(counts=Counts(requests=3), pods=(PodState(name="p", ready=True),))}
+    trouble = ""
+    watch = world.watch(SimpleNamespace(keep_up=lambda: trouble))
+    said: list[bool] = []
+    watch._record_verdict = lambda found: said.append(bool(found.evidence.load_trouble))  # type: ignore[method-assign]
+    for trouble in ("", "", "no answer", "no answer"):  # noqa: B007 - the load says it
+        watch.look()
+        watch._clerk._result()
+    watch.close()
+    assert said == [False, True]

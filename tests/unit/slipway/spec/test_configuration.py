@@ -169,7 +169,17 @@ OVERLAY = "include/charts/hive-platform/values-local.yaml"
         (SPEC, "templates/migration-job.yaml", "templates/job.yaml", "migration.template: it is not in the project"),
         (SPEC, "    local: [APP_DATABASE_PASSWORD]\n", "", "kind: the release spec of hive-platform does not say"),
         (LOCAL, "  hive-platform:\n    url", "  hive-plattform:\n    url", "hive-platform is not released here"),
-        (LOCAL, "load: {kind: live}", "load: {kind: synthetic, requests_per_s: 5}", None),
+        (LOCAL, "load: {kind: live}", "load: {kind: synthetic, requests_per_s: 30}", None),
+        (LOCAL, "load: {kind: live}", "load: {kind: synthetic, requests_per_s: 5}",
+         "canary.load.requests_per_s: too few for a verdict at 10 %, which needs 200 requests to each version, for a "
+         "P95\n  found    5 requests/s: 36 of them are seen there in hold and deadline (25 s + 60 s)"
+         "\n  allowed  27.4 requests/s or more, a longer hold, or a lower minimum"),
+        (LOCAL, "load: {kind: live}", "load: {kind: synthetic, requests_per_s: 5}",
+         "too few for a verdict at 50 %, which needs 200 requests to the canary\n  found    5 requests/s: 182 of them"),
+        (LOCAL, "load: {kind: live}", "load: {kind: synthetic, requests_per_s: 2}",
+         "too few for a verdict at 100 %, which needs 200 requests to the canary\n  found    2 requests/s: 136 of"),
+        (LOCAL, "load: {kind: live}", "load: {kind: synthetic, requests_per_s: 2}", "too few for a verdict at a first"),
+        (SPEC, "synthetic_paths: [/api/v1/version, /api/v1/clusters, /api/v1/tables]\n", "", None),
     ],
 )  # fmt: skip
 def test_what_does_not_fit_together_is_refused(copy: Catalog, file: str, old: str, new: str, words: str | None) -> None:
