@@ -13,6 +13,7 @@ from slipway.flow.facts import BASE, SPECS
 from slipway.flow.site import Site
 from slipway.hooks.cluster import NOT_FOUND, code_of, worded
 from slipway.images.waiver import Waiver, admit
+from slipway.ledger.redaction import masked
 from slipway.names import EnvironmentKind, EventKind, ReleaseState
 from slipway.rollouts.state import read
 from slipway.spec.environment import WaivedLoad
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from slipway.ledger.models import Release
+    from slipway.ledger.store import Store
     from slipway.spec.parameters import ReleaseParameters
 
 log = logging.getLogger(__name__)
@@ -189,20 +191,33 @@ def describe(site: Site, parameters: ReleaseParameters) -> Iterator[str]:
     )
 
 
+def give_up(store: Store, release_id: str, actor: str, reason: str) -> None:
+    """Cancel a release that will not begin; one that has begun, or has ended, is left as it is.
+
+    :param reason: why, in a sentence; the dossier says it.
+    """
+    try:
+        store.cancel(release_id, actor, masked(reason))
+    except RefusedError as error:
+        log.info("not cancelled: %s", error.what)
+    else:
+        log.info("%s is cancelled: %s", release_id, reason)
+
+
 def acquire(site: Site, release_id: str, run_id: str) -> Release:
     """Take the lock, and record what stands there now: what this release goes back to.
 
-    :raises RefusedError: another release is active, or the workload is not healthy.
+    :raises RefusedError: another release is active, or the workload is not healthy; this one is cancelled then, as
+        settle does not run before the lock was taken.
     """
     store = site.ledger()
     planned = store.release(release_id)
-    release = store.acquire(
-        planned.application, planned.environment, planned.version, run_id, LEASE, actor="slipway"
-    )  # fmt: skip
-    if release.state is ReleaseState.PLANNED:
-        problems = list(_in_cluster(site))
-        if problems:
-            raise RefusedError(f"{site.place} has changed since it was checked", found="; ".join(problems))
+    try:
+        release = _locked(site, store, planned, run_id)
+    except RefusedError as error:
+        if planned.state is ReleaseState.PLANNED:
+            give_up(store, release_id, "slipway", error.what)
+        raise
     installed = site.helm().deployed()
     with site.rollout() as (rollout, _):
         found = rollout.object()
@@ -226,4 +241,15 @@ def acquire(site: Site, release_id: str, run_id: str) -> Release:
         if event.payload["pod_template_hash"]
         else "nothing: this is the first install",
     )  # fmt: skip
+    return release
+
+
+def _locked(site: Site, store: Store, planned: Release, run_id: str) -> Release:
+    release = store.acquire(
+        planned.application, planned.environment, planned.version, run_id, LEASE, actor="slipway"
+    )  # fmt: skip
+    if release.state is ReleaseState.PLANNED:
+        problems = list(_in_cluster(site))
+        if problems:
+            raise RefusedError(f"{site.place} has changed since it was checked", found="; ".join(problems))
     return release

@@ -1,4 +1,7 @@
-"""Finishes releases that nobody carries any more: their run is over or gone, or their lease has run out."""
+"""Finishes releases that nobody carries any more: their run is over or gone, or their lease has run out.
+
+A planned one that waits for an approval has no lease; its run alone speaks for it, and nothing was touched.
+"""
 
 from __future__ import annotations
 
@@ -32,14 +35,15 @@ def round_(store: Store, run_state: Callable[[str], str | None]) -> int:
     store.ensure()
     finish.replay(store)
     active = store.active()
+    waiting = store.planned()
     expired = {release.id for release in store.orphans()}
     left = [
         (release, why)
-        for release in active
+        for release in [*active, *waiting]
         if release.state is not ReleaseState.ROLLBACK_FAILED and (why := _why(release, expired, run_state))
     ]
     if not left:
-        log.info("%d active releases, none left alone", len(active))
+        log.info("%d active releases, %d waiting, none left alone", len(active), len(waiting))
         return 0
     failed: SlipwayError | None = None
     for release, why in left:

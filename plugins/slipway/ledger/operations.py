@@ -406,6 +406,14 @@ def active() -> Operation[list[Release]]:
     return [to_release(row) for row in rows]
 
 
+def planned() -> Operation[list[Release]]:
+    """Return all releases that were planned and have no lock, oldest first."""
+    rows = yield Query(
+        "SELECT * FROM ledger.releases WHERE state = 'PLANNED' AND lease_until IS NULL ORDER BY created_at, id"
+    )
+    return [to_release(row) for row in rows]
+
+
 def orphans(now: datetime | None) -> Operation[list[Release]]:
     """Return the releases whose holder did not come back; not those that already wait for a person."""
     rows = yield Query(

@@ -286,6 +286,10 @@ class Store(_Base):
         """Return all releases that hold a lock, oldest first."""
         return self._run("list active releases", operations.active())
 
+    def planned(self) -> list[Release]:
+        """Return all releases that were planned and have no lock yet, oldest first."""
+        return self._run("list planned releases", operations.planned())
+
     def orphans(self, now: datetime | None = None) -> list[Release]:
         """Return releases whose lease has run out, without those that wait for a person (ROLLBACK_FAILED).
 

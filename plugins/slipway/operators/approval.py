@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
+from airflow.providers.standard.exceptions import HITLRejectException, HITLTimeoutError
 from airflow.providers.standard.operators.hitl import ApprovalOperator
 
 if TYPE_CHECKING:
@@ -37,23 +38,47 @@ class ReleaseApproval(ApprovalOperator):
         return super().execute(context)
 
     def execute_complete(self, context: Context, event: dict[str, Any]) -> Any:
-        """Read the answer.
+        """Read the answer. Without a yes the release is cancelled here: settle only runs once the lock was taken.
 
-        :raises RefusedError: it is from somebody who may not give it.
+        :raises RefusedError: it is a no, there was none in time, or it is from somebody who may not give it.
         """
         from slipway.errors import RefusedError
+        from slipway.flow import configure
+        from slipway.flow.site import ledger
 
-        answer = super().execute_complete(context, event)
         who = str((event.get("responded_by_user") or {}).get("name") or "")
+        try:
+            answer = self._answer(context, event, who)
+        except RefusedError as error:
+            reason = error.what if error.found is None else f"{error.what}: {error.found}"
+            configure.give_up(ledger(), self.release_id, who or "slipway", reason)
+            raise
+        self.log.info("approved by %s", who)
+        return answer
+
+    def _answer(self, context: Context, event: dict[str, Any], who: str) -> Any:
+        from slipway.errors import RefusedError
+
         asker = str(context["dag_run"].triggering_user_name or "")
-        approvers = self._approval().approvers
-        if who not in approvers:
+        approval = self._approval()
+        try:
+            answer = super().execute_complete(context, event)
+        except HITLTimeoutError:
             raise RefusedError(
-                f"{who or 'nobody'} may not approve for {self.environment}", mend=f"ask {', '.join(approvers)}"
+                f"nobody has approved it within {approval.timeout_s:g} s",
+                mend=f"ask {', '.join(approval.approvers)}, and start a new run",
+            ) from None
+        except HITLRejectException:
+            raise RefusedError(f"{who or 'somebody'} has rejected it", mend="ask why, and start a new run") from None
+        if who not in approval.approvers:
+            raise RefusedError(
+                f"{who or 'nobody'} may not approve for {self.environment}",
+                mend=f"ask {', '.join(approval.approvers)}, and start a new run",
             )
         if who == asker:
-            raise RefusedError(f"{who} asked for this release and may not approve it, too", mend="ask somebody else")
-        self.log.info("approved by %s", who)
+            raise RefusedError(
+                f"{who} asked for this release and may not approve it, too", mend="ask somebody else, in a new run"
+            )
         return answer
 
     def _tell(self, approval: Any, actor: str) -> None:

@@ -397,6 +397,10 @@ def test_the_watchdog_sees_who_did_not_come_back(store: Store, place: str) -> No
     held = {release.id for release in store.active()}
     assert {lost.id, waiting.id, healthy.id} <= held
     assert planned.id not in held
+    assert planned.id in {release.id for release in store.planned()}
+    assert not held & {release.id for release in store.planned()}
+    store.cancel(planned.id, "ada", "rejected")
+    assert planned.id not in {release.id for release in store.planned()}
 
 
 def test_an_unknown_release_is_named(store: Store) -> None:

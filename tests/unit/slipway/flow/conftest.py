@@ -60,6 +60,9 @@ class FakeStore:
     def active(self) -> list[Release]:
         return [one for one in self.releases.values() if one.holds_lock]
 
+    def planned(self) -> list[Release]:
+        return [one for one in self.releases.values() if one.state is ReleaseState.PLANNED and not one.holds_lock]
+
     def orphans(self) -> list[Release]:
         return [self.releases[name] for name in self.expired]
 

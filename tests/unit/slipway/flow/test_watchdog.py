@@ -115,6 +115,24 @@ def test_what_has_touched_nothing_is_cancelled(
     assert back.taken == []
 
 
+@pytest.mark.parametrize(("run", "why"), [("failed", "ended as failed"), (None, "is gone")])
+def test_a_planned_one_that_waits_for_nobody_is_cancelled(
+    store: FakeStore, back: Back, release: Callable[..., Release], run: str | None, why: str
+) -> None:
+    store.put(one := release(ReleaseState.PLANNED, lease_until=None))
+
+    assert look(store, run) == 1
+    assert store.calls == [("cancel", one.id, "watchdog", f"its run run-1 {why}")]
+    assert look(store, run) == 0, "once is enough"
+
+
+def test_a_planned_one_may_wait_for_its_approval(store: FakeStore, back: Back, release: Callable[..., Release]) -> None:
+    store.put(release(ReleaseState.PLANNED, lease_until=None))
+
+    assert look(store, "running") == 0
+    assert (back.taken, store.calls) == ([], [])
+
+
 def test_what_may_have_touched_the_cluster_is_taken_back_and_not_cancelled(
     store: FakeStore, back: Back, release: Callable[..., Release]
 ) -> None:
