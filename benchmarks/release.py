@@ -82,17 +82,16 @@ class Judge(StrEnum):
     ARGO = "Argo Rollouts' background analysis (every 5 s over 30 s)"
 
 
+MOST_S = {Judge.SLIPWAY_5: 9.0, Judge.SLIPWAY_1: 6.0}
 EXPOSURE = {
-    Judge.SLIPWAY_5: _target(
-        Part.DETECTION, f"20 % errors, {Judge.SLIPWAY_5}: first bad to last canary answer", "s", 9
-    ),
-    Judge.SLIPWAY_1: _target(
-        Part.DETECTION, f"20 % errors, {Judge.SLIPWAY_1}: first bad to last canary answer", "s", 6
-    ),
-    Judge.ARGO: _target(Part.DETECTION, f"20 % errors, {Judge.ARGO}: first bad to last canary answer"),
+    judge: _target(Part.DETECTION, f"20 % errors, {judge}: first bad to last canary answer", "s", MOST_S.get(judge))
+    for judge in Judge
 }
 FAILED = {judge: _target(Part.DETECTION, f"20 % errors, {judge}: failed requests", "of them") for judge in Judge}
-BACK = _target(Part.DETECTION, "20 % errors: rollback behind the verdict, until four truths are proved", "s", 60)
+BACK = {
+    judge: _target(Part.DETECTION, f"20 % errors, {judge}: the rest of the way back, to four truths proved", "s", 60)
+    for judge in MOST_S
+}
 FALSE_ABORTS = {
     judge: _target(Part.HEALTHY, f"a healthy canary at 10 % for {HEALTHY_S:g} s, {judge}: taken back", "of 1", 0)
     for judge in (Judge.SLIPWAY_5, Judge.SLIPWAY_1)
@@ -133,7 +132,7 @@ DEMO = (
     _target(Part.DEMO, "in Airflow: weight reached to the abort of the bad release"),
 )
 ORDER = (
-    *EXPOSURE.values(), *FAILED.values(), BACK, *FALSE_ABORTS.values(), *LAST.values(), *PROVED.values(),
+    *EXPOSURE.values(), *FAILED.values(), *BACK.values(), *FALSE_ABORTS.values(), *LAST.values(), *PROVED.values(),
     *PROMOTED_LAST.values(), *PROMOTED.values(), LOST, *PARSE.values(), *MODULES.values(), HEAVY, *DEMO,
 )  # fmt: skip
 
@@ -221,8 +220,8 @@ def detection(book: Book, runs: int) -> None:
                 book.keep(EXPOSURE[judge], met.seconds, before)
                 book.keep(FAILED[judge], met.failed, before)
                 seconds = release.take_back("a benchmark's version that fails on purpose")
-                if judge is not Judge.ARGO:
-                    book.keep(BACK, seconds, before)
+                if judge in BACK:
+                    book.keep(BACK[judge], seconds, before)
 
 
 def _watch(judge: Judge, where: Place, release: Release) -> None:

@@ -73,9 +73,9 @@ class Scene:
     pods: list[PodState]
     site: Any
 
-    def prove(self) -> rollback.Proof:
+    def prove(self, *, weight: int = 0, settled_on: str = "") -> rollback.Proof:
         proof = rollback.Proof()
-        state = SimpleNamespace(weight=0)
+        state = SimpleNamespace(weight=weight, is_settled=bool(settled_on), stable_hash=settled_on)
         rollout: Any = SimpleNamespace(state=lambda: state, client=SimpleNamespace(namespace="shop"))
         pods: Any = SimpleNamespace(of=lambda _: self.pods)
         rollback._prove_traffic(self.site, FACTS, rollout, pods, proof)
@@ -125,6 +125,19 @@ def test_an_old_reading_proves_nothing_however_often_it_is_asked_for(scene: Scen
     assert scene.prove().truths == {
         "Traffic": "weight 0; not observed, as Prometheus did not read its pods for 40 s",
     }
+
+
+def test_a_canary_with_a_weight_is_said_and_needs_no_reading(scene: Scene) -> None:
+    assert scene.prove(weight=50).broken == {"Traffic": "the canary still has 50 %"}
+    assert scene.prove(weight=100, settled_on=HASH).broken == {"Traffic": "the canary still has 100 %"}
+    assert scene.clock.now == 1000.0
+
+
+def test_the_weight_that_the_old_version_came_back_with_is_not_the_bad_one_s(scene: Scene) -> None:
+    """After a promotion the old version walks back as a canary; Argo is healthy a moment before it says 0 again."""
+    scene.prometheus.reads = {1000.0 + number: 44 for number in range(20)}
+
+    assert scene.prove(weight=100, settled_on="old1").truths == {"Traffic": "no request reaches the new version"}
 
 
 def test_requests_that_go_on_are_said(scene: Scene) -> None:
