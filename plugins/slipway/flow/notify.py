@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from slipway.canary.latency import P95, quantile
 from slipway.errors import LedgerError, SlipwayError
-from slipway.flow import credentials
+from slipway.flow import credentials, load
 from slipway.names import AbortedBy, EventKind
 from slipway.notifications import message as messages
 from slipway.notifications.message import Comparison, ReleaseRef
@@ -33,7 +33,7 @@ def started(site: Site, store: Store, release: Release, *, actor: str, summary: 
     """Say that a release has begun."""
     _send(site, store, messages.started(
         _ref(release), at=datetime.now(UTC), actor=actor, summary=summary, previous=previous,
-        links=links(site, store, release),
+        facts=_waivers(site), links=links(site, store, release),
     ))  # fmt: skip
 
 
@@ -75,7 +75,7 @@ def promoted(step: Step, *, requests: int | None, errors: int | None) -> None:
     _send(step.site, step.store, messages.promoted(
         _ref(release), at=datetime.now(UTC), duration_s=(datetime.now(UTC) - release.created_at).total_seconds(),
         previous=step.facts.base.version, requests_served=requests, requests_failed=errors,
-        links=links(step.site, step.store, release),
+        facts=_waivers(step.site), links=links(step.site, step.store, release),
     ))  # fmt: skip
 
 
@@ -116,6 +116,12 @@ def links(site: Site, store: Store, release: Release) -> dict[str, str]:
         if event.kind is EventKind.PLANNED and event.payload.get("link"):
             found["Airflow"] = str(event.payload["link"])
     return found
+
+
+def _waivers(site: Site) -> dict[str, str]:
+    """Return what people have to know of what was not asked for."""
+    waiver = load.waiver(site)
+    return {"Waived": waiver} if waiver else {}
 
 
 def _send(site: Site, store: Store, message: Message) -> None:

@@ -195,12 +195,14 @@ def started(
     actor: str = "",
     summary: str = "",
     previous: str | None = None,
+    facts: Mapping[str, str | None] | None = None,
     links: Mapping[str, str] | None = None,
 ) -> Message:
     """Say that a release has begun.
 
     :param summary: what changes, in the words of whoever started it.
     :param previous: the version that serves users now; None for a first install.
+    :param facts: what else has to be known, by label.
     """
     return Message(
         occasion=Occasion.STARTED,
@@ -209,7 +211,7 @@ def started(
         headline=f"{release.application} {release.version} is on its way to {release.environment}",
         reason=summary,
         actor=actor,
-        facts=_facts({"Version now": previous or "none, this is the first install"}),
+        facts=_facts({"Version now": previous or "none, this is the first install", **(facts or {})}),
         links=_links(links),
         next_step="Nothing to do. The next message comes when it is promoted, taken back or needs an approval.",
     )

@@ -3,23 +3,31 @@
 from __future__ import annotations
 
 import logging
+from contextlib import nullcontext
+from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from slipway.canary.plan import Stage
-from slipway.errors import SpecError
-from slipway.flow import configure, load
+from slipway.errors import MetricsError, SpecError
+from slipway.flow import configure, load, monitoring, notify
+from slipway.flow.facts import Base, Facts
 from slipway.flow.site import Site
 from slipway.hooks import load as hook
-from slipway.names import EnvironmentKind, EventKind
+from slipway.hooks.prometheus import Sample
+from slipway.names import EnvironmentKind, EventKind, ReleaseState
 from slipway.spec.catalog import Catalog
 from slipway.spec.environment import LiveLoad, SyntheticLoad, WaivedLoad, load_environment
 from slipway.spec.parameters import ReleaseParameters
 
+from tests.unit.slipway.flow.conftest import make_release
+
 if TYPE_CHECKING:
     from slipway.hooks.sender import Order
+    from slipway.notifications.message import Message
     from slipway.spec.environment import Load
 
 ROOT = Path(__file__).parents[4]
@@ -143,3 +151,57 @@ def test_a_waiver_that_has_expired_never_gets_into_a_release(tmp_path: Path) -> 
     (tmp_path / "local.yaml").write_text(text.replace("load: {kind: live}", waived))
     with pytest.raises(SpecError, match=r"canary\.load\.until: the waiver has expired\n.*\n  allowed  2026-11-24 or l"):
         load_environment(tmp_path / "local.yaml", today=date(2026, 11, 24))
+
+
+def test_people_are_told_of_a_waiver_at_both_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    sent: list[Message] = []
+    monkeypatch.setattr(notify, "_send", lambda _site, _store, message: sent.append(message))
+    release = make_release(ReleaseState.CANARY)
+    store: Any = SimpleNamespace(events=lambda _: [], release=lambda _: release)
+    for asked in (WAIVED, USERS):
+        here = site(asked)
+        notify.started(here, store, release, actor="a", summary="", previous=None)
+        step: Any = SimpleNamespace(
+            site=here, store=store, release=release, facts=Facts(Base(), {}, "", None, {}, None)
+        )
+        notify.promoted(step, requests=0, errors=0)
+    told = [[fact.value for fact in message.rows() if fact.label == "Waived"] for message in sent]
+    assert told == [[SAID], [SAID], [], []]
+
+
+@dataclass
+class Quiet:
+    """A Prometheus that reads a pod, of which no request is known."""
+
+    read_at: float | None
+
+    def scalar(self, query: str) -> float | None:
+        if query.startswith(("time() - max(timestamp(", "count(count by (pod) (")):
+            return None
+        return 1000.0 if query == "vector(time())" else 7.0
+
+    def ask(self, query: str) -> list[Sample]:
+        assert 'up{namespace="hive-local", rollouts_pod_template_hash="old1"}' in query
+        return [] if self.read_at is None else [Sample((("pod", "p"),), self.read_at)]
+
+
+@pytest.mark.parametrize(
+    ("asked", "read_at", "sees"),
+    [(OURS, 999, True), (WAIVED, 999, True), (USERS, 999, False), (OURS, None, False), (OURS, 900, False)],
+)
+def test_a_version_that_nobody_uses_is_seen_by_its_pods_where_no_user_is_expected(
+    monkeypatch: pytest.MonkeyPatch, asked: Load, read_at: float | None, sees: bool
+) -> None:
+    here = site(asked)
+    monkeypatch.setattr(Site, "prometheus", lambda _: nullcontext(Quiet(read_at)))
+    advanced: list[Any] = []
+    step: Any = SimpleNamespace(
+        site=here, facts=Facts(Base("1.0.0", 1, "old1"), {}, "new1", 2, {}, None),
+        advance=lambda *what: advanced.append(what),
+    )  # fmt: skip
+    if not sees:
+        with pytest.raises(MetricsError, match="does not see the stable version old1"):
+            monitoring.prove(step)
+        return
+    monitoring.prove(step)
+    assert advanced[0][1]["stable_pods"] == 1
