@@ -247,8 +247,8 @@ def _prove_traffic(site: Site, facts: Facts, rollout: Rollout, pods: Pods, proof
     from slipway.spec.release import fill
 
     state = rollout.state()
-    # Behind a way back after a promotion the last canary was the old version itself, and Argo takes its weight back to 0
-    # a moment after it calls itself healthy.
+    # Behind a way back after a promotion the last canary was the old version itself, and Argo takes its weight back to
+    # 0 a moment after it calls itself healthy.
     if state.weight and not (state.is_settled and state.stable_hash == facts.base.hash):
         _say(proof, "Traffic", f"the canary still has {state.weight} %", good=False)
         return
