@@ -14,6 +14,7 @@ from slipway.canary import counters
 from slipway.canary.buckets import Histogram
 from slipway.canary.evidence import Abort, Counts, Evidence, Observed, Recent, RouterCounts, Source, observed_share
 from slipway.errors import ExternalError
+from slipway.hooks.scrapes import Scrapes
 from slipway.names import AbortedBy
 from slipway.spec.release import fill
 
@@ -70,6 +71,7 @@ class Collector:
         self._window = window
         self._policy = policy
         self._namespace = rollout.client.namespace
+        self._scrapes = Scrapes(prometheus, str(self._namespace), workload.metrics.pod_hash_label)
         self._earlier: dict[tuple[str, datetime], list[Sample]] = {}
         self._silent_since: float | None = None
 
@@ -123,7 +125,7 @@ class Collector:
         if (begun := self._policy.recent_start(window.start, now)) is not None:
             end_of_canary, end_of_stable = self._both(begun, now)
             recent = Recent(start=begun, canary=end_of_canary, stable=end_of_stable)
-        newest = self._prometheus.scalar(f"max(timestamp({self._query(self._metrics.requests, window.canary)}))")
+        newest = max(self._scrapes.of(window.canary).values(), default=None)
         return canary, stable, recent, None if newest is None else max(now.timestamp() - newest, 0.0)
 
     def _both(self, start: datetime, now: datetime) -> tuple[Observed, Observed]:
