@@ -42,7 +42,7 @@ def plan(
     typer.echo(f"{asked.application} {asked.version} to {asked.environment}")
     for line in (*configure.describe(site, asked), *_sight(site)):
         typer.echo(line)
-    configure.check(asked)
+    configure.check(asked, watchdog_within_s=0)
     typer.echo("ready       specs, chart, cluster, secrets and ledger are in order")
 
 

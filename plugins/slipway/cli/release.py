@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 app = typer.Typer(help="Release a version.")
 DAG = "release"
+WATCHDOG = "watchdog"
+"""Without it nobody finishes a release whose run dies; the run asks for its last round, too."""
 INTERRUPTED = 130
 
 
@@ -51,6 +53,7 @@ def release(
     run_id = f"{asked.application}-{asked.version}-{datetime.now(UTC):%Y%m%dT%H%M%SZ}"
     with Airflow(Login.from_environment(os.environ)) as airflow:
         store = site.ledger() if watch else None
+        airflow.require_awake(WATCHDOG)
         airflow.trigger(DAG, _conf(asked), run_id)
         typer.echo(f"started  {run_id}\n         {airflow.link(DAG, run_id)}")
         if store is not None:

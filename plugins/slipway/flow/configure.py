@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import logging
+import time
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from slipway.chart import diff
 from slipway.errors import ClusterError, GateError, HelmError, RefusedError
-from slipway.flow import load
+from slipway.flow import load, watchdog
 from slipway.flow.facts import BASE, SPECS
 from slipway.flow.site import Site
 from slipway.hooks.cluster import NOT_FOUND, code_of, worded
 from slipway.images.waiver import Waiver, admit
 from slipway.ledger.redaction import masked
 from slipway.names import EnvironmentKind, EventKind, ReleaseState
+from slipway.report.words import duration
 from slipway.rollouts.state import read
 from slipway.spec.environment import WaivedLoad
 from slipway.spec.values import image_refs, values_for
@@ -29,17 +31,27 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 LEASE = timedelta(minutes=15)
 """How long a step may be silent before the watchdog comes; long steps set their own."""
+ALIVE_S = 180.0
+"""A watchdog that was silent for longer is not there: its rounds are a minute apart, and a busy machine delays some."""
+FIRST_ROUND_S = 90.0
+"""So long after a start of Airflow, the watchdog has had its first round."""
+LOOK_S = 1.0
 NO_DIGEST = "sha256:" + "0" * 64
 
 
-def check(parameters: ReleaseParameters, *, now: datetime | None = None) -> Site:
+def check(
+    parameters: ReleaseParameters, *, now: datetime | None = None, watchdog_within_s: float = FIRST_ROUND_S
+) -> Site:
     """Look at everything that can be wrong before a release begins; nothing is touched.
 
+    :param watchdog_within_s: how long to wait for the watchdog's next round when its last one is too long ago.
     :raises SpecError: specs or parameters.
     :raises RefusedError: a precondition, with all that do not hold.
     """
     site = Site.open(parameters.application, parameters.environment)
     refused = [problem for problem in _problems(site, parameters, now or datetime.now(UTC)) if problem]
+    if absent := _watchdog(site.ledger(), 0 if refused else watchdog_within_s):
+        refused.append(absent)
     if refused:
         raise RefusedError(
             f"{parameters.application} {parameters.version} cannot be released to {parameters.environment}",
@@ -83,6 +95,28 @@ def _in_ledger(site: Site, parameters: ReleaseParameters) -> Iterator[str]:
     active = store.find(parameters.application, parameters.environment)
     if active is not None:
         yield f"{active.id} is under way ({active.state}); one release at a time"
+
+
+def _watchdog(store: Store, within_s: float) -> str | None:
+    """Say that nobody would finish a release whose run dies; a watchdog that has just been started gets its time."""
+    deadline = time.monotonic() + within_s
+    waits = False
+    while (silence := store.silence(watchdog.NAME)) is None or silence.total_seconds() > ALIVE_S:
+        if time.monotonic() >= deadline:
+            last = (
+                "never had a round"
+                if silence is None
+                else f"had its last round {duration(silence.total_seconds())} ago"
+            )
+            return (
+                f"the watchdog {last}, so nobody would take back a release whose run dies; "
+                "switch the DAG watchdog on in Airflow, and look at its last run"
+            )
+        if not waits:
+            waits = True
+            log.info("waiting for a round of the watchdog, %.0f s at most", within_s)
+        time.sleep(LOOK_S)
+    return None
 
 
 def _rendering(site: Site) -> str | None:
@@ -249,7 +283,8 @@ def _locked(site: Site, store: Store, planned: Release, run_id: str) -> Release:
         planned.application, planned.environment, planned.version, run_id, LEASE, actor="slipway"
     )  # fmt: skip
     if release.state is ReleaseState.PLANNED:
-        problems = list(_in_cluster(site))
+        # An approval may have taken a day.
+        problems = [problem for problem in (*_in_cluster(site), _watchdog(store, FIRST_ROUND_S)) if problem]
         if problems:
             raise RefusedError(f"{site.place} has changed since it was checked", found="; ".join(problems))
     return release

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from slipway.ledger.store import Store
 
 log = logging.getLogger(__name__)
+NAME = "watchdog"
+"""Its name among the signs of life in the ledger; a release begins only while there is one."""
 OVER = frozenset({"success", "failed"})
 QUIET = timedelta(seconds=30)
 """A release that was written to since then is not left alone, whatever its run says."""
@@ -33,6 +35,7 @@ def round_(store: Store, run_state: Callable[[str], str | None]) -> int:
     :raises SlipwayError: the last of those that could not be finished; the others were.
     """
     store.ensure()
+    store.beat(NAME)
     finish.replay(store)
     active = store.active()
     waiting = store.planned()
@@ -53,6 +56,7 @@ def round_(store: Store, run_state: Callable[[str], str | None]) -> int:
         except SlipwayError as error:
             log.error("%s could not be finished: %s", release.id, error)  # noqa: TRY400 - its sentence says it all
             failed = error
+        store.beat(NAME)  # a rollback takes minutes, and others may begin a release meanwhile
     if failed is not None:
         raise failed
     return len(left)

@@ -79,14 +79,21 @@ class Airflow:
     def __exit__(self, *_: object) -> None:
         self._http.close()
 
+    def require_awake(self, dag: str) -> None:
+        """Make sure that a DAG is switched on.
+
+        :raises RefusedError: it is paused.
+        """
+        if self._ask("GET", f"/dags/{dag}").get("is_paused"):
+            raise RefusedError(f"the DAG {dag} is paused; nothing would happen", mend="switch it on in Airflow")
+
     def trigger(self, dag: str, conf: Mapping[str, Any], run_id: str) -> None:
         """Start a run.
 
         :raises SpecError: Airflow refuses the parameters.
         :raises RefusedError: the DAG is paused, or has a run of this id.
         """
-        if self._ask("GET", f"/dags/{dag}").get("is_paused"):
-            raise RefusedError(f"the DAG {dag} is paused; nothing would happen", mend="switch it on in Airflow")
+        self.require_awake(dag)
         self._ask("POST", f"/dags/{dag}/dagRuns", {"dag_run_id": run_id, "logical_date": None, "conf": dict(conf)})
 
     def follow(self, dag: str, run_id: str) -> Iterator[tuple[str, str]]:

@@ -362,6 +362,24 @@ def settle_receipt(
     return receipt
 
 
+# --- signs of life
+
+
+def beat(name: str) -> Operation[None]:
+    """Write down that somebody is at work now."""
+    yield Query(
+        "INSERT INTO ledger.heartbeats VALUES (%s, clock_timestamp())"
+        " ON CONFLICT (name) DO UPDATE SET at = excluded.at",
+        (name,),
+    )
+
+
+def silence(name: str) -> Operation[timedelta | None]:
+    """Return how long ago somebody was at work, None when he never was."""
+    rows = yield Query("SELECT clock_timestamp() - at AS silence FROM ledger.heartbeats WHERE name = %s", (name,))
+    return rows[0]["silence"] if rows else None
+
+
 # --- reading
 
 

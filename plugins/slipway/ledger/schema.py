@@ -106,12 +106,13 @@ VERSIONS: Final[tuple[tuple[str, ...], ...]] = (
         )
         """,
     ),
+    ("CREATE TABLE ledger.heartbeats (name text PRIMARY KEY, at timestamptz NOT NULL)",),
 )
 
 GRANTS: Final[tuple[str, ...]] = (
     "GRANT USAGE ON SCHEMA ledger TO {role}",
     "GRANT SELECT ON ledger.version TO {role}",
-    "GRANT SELECT, INSERT, UPDATE ON ledger.releases, ledger.receipts TO {role}",
+    "GRANT SELECT, INSERT, UPDATE ON ledger.releases, ledger.receipts, ledger.heartbeats TO {role}",
     "GRANT SELECT, INSERT ON ledger.events, ledger.samples TO {role}",
 )
 """What a role needs that works with the ledger, as statements with a place for its (quoted) name."""

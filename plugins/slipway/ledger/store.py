@@ -266,6 +266,14 @@ class Store(_Base):
         )
         self._run("record a failed notification", operation)
 
+    def beat(self, name: str) -> None:
+        """Write down that somebody, such as the watchdog, is at work now."""
+        self._run("keep a sign of life", operations.beat(name))
+
+    def silence(self, name: str) -> timedelta | None:
+        """Return how long ago somebody was at work, by the ledger's clock; None when he never was."""
+        return self._run("say who is at work", operations.silence(name))
+
     def release(self, release_id: str) -> Release:
         """Return a release. :raises RefusedError: there is none of that id."""
         return self._run("read a release", operations.read(release_id))

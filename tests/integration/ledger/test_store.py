@@ -403,6 +403,18 @@ def test_the_watchdog_sees_who_did_not_come_back(store: Store, place: str) -> No
     assert planned.id not in {release.id for release in store.planned()}
 
 
+def test_it_knows_who_was_at_work_and_how_long_ago(store: Store, database: str) -> None:
+    assert store.silence("watchdog") is None
+    store.beat("watchdog")
+    with psycopg.connect(database) as direct:
+        direct.execute("UPDATE ledger.heartbeats SET at = at - interval '1 hour'")
+    silence = store.silence("watchdog")
+    assert silence is not None
+    assert timedelta(hours=1) <= silence < timedelta(hours=1, minutes=1)
+    store.beat("watchdog")
+    assert (store.silence("watchdog") or TTL) < timedelta(minutes=1)
+
+
 def test_an_unknown_release_is_named(store: Store) -> None:
     with pytest.raises(RefusedError) as refused:
         store.release("no-such")

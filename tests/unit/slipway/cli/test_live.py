@@ -12,7 +12,7 @@ import pytest
 from rich.console import Console
 from slipway.cli import exit_code, main
 from slipway.cli.live import Live, numbers, require_back, require_promoted, tell
-from slipway.errors import LedgerError, SlipwayError
+from slipway.errors import LedgerError, RefusedError, SlipwayError
 from slipway.flow import rollback
 from slipway.hooks.airflow import Failure
 from slipway.ledger.models import Event, Release, Sample
@@ -213,6 +213,7 @@ class FakeAirflow:
 
     started: list[tuple[str, dict[str, Any], str]]
     interrupted = False
+    paused: tuple[str, ...] = ()
 
     def __init__(self, _: object) -> None:
         type(self).started = []
@@ -222,6 +223,10 @@ class FakeAirflow:
 
     def __exit__(self, *_: object) -> None:
         pass
+
+    def require_awake(self, dag: str) -> None:
+        if dag in self.paused:
+            raise RefusedError(f"the DAG {dag} is paused")
 
     def trigger(self, dag: str, conf: dict[str, Any], run_id: str) -> None:
         type(self).started.append((dag, conf, run_id))
@@ -289,6 +294,17 @@ def test_bad_input_starts_nothing(
     assert airflow.started == []
     assert words in said
     assert "Traceback" not in said
+
+
+def test_nothing_is_started_while_the_watchdog_is_switched_off(
+    airflow: type[FakeAirflow], capsys: pytest.CaptureFixture[str]
+) -> None:
+    airflow.paused = ("watchdog",)
+
+    assert main(["release", "hive-platform", "1.0.0", "--env", "local"]) == 4
+
+    assert airflow.started == []
+    assert "the DAG watchdog is paused" in capsys.readouterr().err
 
 
 def test_what_failed_in_the_run_is_what_the_command_says(

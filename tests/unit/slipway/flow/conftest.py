@@ -44,12 +44,22 @@ class FakeStore:
     expired: list[str] = field(default_factory=list)
     intended: bool = False
     calls: list[tuple[Any, ...]] = field(default_factory=list)
+    beats: list[str] = field(default_factory=list)
+    silences: list[timedelta | None] = field(default_factory=list)
+    """What it says of the watchdog, look after look; the last one for good."""
 
     def put(self, *releases: Release) -> None:
         self.releases |= {one.id: one for one in releases}
 
     def ensure(self) -> int:
         return 0
+
+    def beat(self, name: str) -> None:
+        self.beats.append(name)
+
+    def silence(self, name: str) -> timedelta | None:
+        assert name == "watchdog"
+        return self.silences.pop(0) if len(self.silences) > 1 else self.silences[0]
 
     def release(self, release_id: str) -> Release:
         return self.releases[release_id]

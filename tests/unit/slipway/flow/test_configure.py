@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -53,3 +54,78 @@ def test_what_cannot_be_given_up_stays(store: FakeStore, release: Callable[..., 
     configure.give_up(store, one.id, "ann", "changed my mind")  # type: ignore[arg-type]
 
     assert (store.releases[one.id].state, store.calls) == (ReleaseState.CANARY, [])
+
+
+class Clock:
+    """Time that passes only while somebody sleeps."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        self.now += seconds
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    made = Clock()
+    monkeypatch.setattr(configure, "time", made)
+    return made
+
+
+def watchdog(store: FakeStore, within_s: float) -> str | None:
+    return configure._watchdog(store, within_s)  # type: ignore[arg-type]
+
+
+def test_a_watchdog_that_is_at_work_costs_no_time(store: FakeStore, clock: Clock) -> None:
+    store.silences = [timedelta(seconds=70)]
+
+    assert watchdog(store, 90) is None
+    assert clock.now == 0
+
+
+@pytest.mark.parametrize("before", [None, timedelta(days=1)], ids=["never", "yesterday"])
+def test_one_that_has_just_been_started_gets_its_time(
+    store: FakeStore, clock: Clock, before: timedelta | None, caplog: pytest.LogCaptureFixture
+) -> None:
+    store.silences = [before] * 30 + [timedelta(seconds=1)]
+
+    with caplog.at_level("INFO", "slipway"):
+        assert watchdog(store, 90) is None
+
+    assert clock.now == 30
+    assert [one.getMessage() for one in caplog.records] == ["waiting for a round of the watchdog, 90 s at most"]
+
+
+@pytest.mark.parametrize(
+    ("silence", "words"), [(None, "never had a round"), (timedelta(seconds=200), "had its last round 3 min 20 s ago")]
+)
+@pytest.mark.parametrize("within_s", [0, 90])
+def test_without_one_nothing_begins(
+    store: FakeStore, clock: Clock, silence: timedelta | None, words: str, within_s: float
+) -> None:
+    store.silences = [silence]
+
+    assert watchdog(store, within_s) == (
+        f"the watchdog {words}, so nobody would take back a release whose run dies; "
+        "switch the DAG watchdog on in Airflow, and look at its last run"
+    )
+    assert clock.now == within_s
+
+
+def test_it_is_asked_again_under_the_lock(
+    store: FakeStore, clock: Clock, release: Callable[..., Release], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An approval may have taken a day."""
+    store.put(one := release(ReleaseState.PLANNED))
+    store.silences = [timedelta(hours=5)]
+    store.acquire = lambda *_, **__: one  # type: ignore[attr-defined]
+    monkeypatch.setattr(configure, "_in_cluster", lambda _: iter(()))
+
+    with pytest.raises(RefusedError, match="had its last round 5 h 0 min ago"):
+        configure.acquire(SimpleNamespace(ledger=lambda: store, place="here"), one.id, one.run_id)  # type: ignore[arg-type]
+
+    assert store.calls[0][:2] == ("cancel", one.id)

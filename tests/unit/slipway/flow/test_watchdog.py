@@ -55,6 +55,7 @@ def look(store: FakeStore, state: str | None) -> int:
 def test_a_quiet_night(store: FakeStore, back: Back) -> None:
     assert look(store, None) == 0
     assert back.taken == []
+    assert store.beats == ["watchdog"], "a release begins only while there is a watchdog"
 
 
 @pytest.mark.parametrize("state", UNDER_WAY)
@@ -184,3 +185,4 @@ def test_one_that_cannot_be_finished_keeps_no_other_from_it(
         look(store, "failed")
 
     assert [name for name, _ in back.taken] == ["second"]
+    assert len(store.beats) == 3, "after each release, too: a rollback takes minutes"
