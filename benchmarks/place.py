@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import psycopg
 import yaml
 from slipway.canary.plan import Stage, pause_index
-from slipway.flow import canary, configure, deploy, rollback
+from slipway.flow import canary, configure, deploy, rollback, watchdog
 from slipway.flow.facts import facts_of
 from slipway.flow.site import Site
 from slipway.flow.step import Step
@@ -136,6 +136,7 @@ class Place:
         self.runs += 1
         run = f"{RUN}-{self.runs}-{time.time_ns()}"
         asked = ReleaseParameters(application=APPLICATION, version=version, environment=ENVIRONMENT)
+        self.store.beat(watchdog.NAME)  # there is none here; whoever measures is at hand
         planned = configure.plan(self.site, asked, run, actor=NO_NOISE)
         store = self.store
         release = configure.acquire(self.site, planned.id, run)
