@@ -27,6 +27,9 @@ def release(
     env: Annotated[str, typer.Option(metavar="NAME", help="A file of include/config.")],
     summary: Annotated[str, typer.Option(metavar="TEXT", help="What changes for users.")] = "",
     ignore_freeze: Annotated[str, typer.Option(metavar="REASON", help="Release in a freeze, because.")] = "",
+    supersede: Annotated[
+        str, typer.Option(metavar="REASON", help="Promote the release that bakes before its time, because.")
+    ] = "",
     drill: Annotated[
         float, typer.Option(metavar="SHARE", help="Rehearsal: a version that fails this share of requests.")
     ] = 0.0,
@@ -46,7 +49,8 @@ def release(
         ReleaseParameters,
         {
             "application": application, "version": version, "environment": env, "summary": summary,
-            "ignore_freeze_reason": ignore_freeze, "drill_error_rate": drill,
+            "ignore_freeze_reason": ignore_freeze, "supersede_reason": supersede,
+            "drill_error_rate": drill,
         },
     )  # fmt: skip
     site = Site.open(asked.application, asked.environment)

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from slipway.chart import diff
 from slipway.errors import ClusterError, GateError, HelmError, RefusedError
-from slipway.flow import load, watchdog
-from slipway.flow.facts import BASE, SPECS
+from slipway.flow import load, supersede, watchdog
+from slipway.flow.facts import BASE, SPECS, facts_of
 from slipway.flow.site import Site
 from slipway.hooks.cluster import NOT_FOUND, code_of, worded
 from slipway.images.waiver import Waiver, admit
@@ -70,9 +70,13 @@ def _problems(site: Site, parameters: ReleaseParameters, now: datetime) -> Itera
     freeze = site.environment.freeze_reason(now)
     if freeze and not parameters.ignore_freeze_reason.strip():
         yield f"no releases now: {freeze} (say ignore_freeze_reason if it has to be)"
-    yield from _in_ledger(site, parameters)
+    store = site.ledger()
+    store.ensure()
+    active = store.find(parameters.application, parameters.environment)
+    yield from _in_ledger(store, parameters, active)
     yield _rendering(site)
-    yield from _in_cluster(site)
+    # What bakes is no settled Rollout; it is looked at again once the bake was ended, under the lock.
+    yield from _in_cluster(site, bakes=_ends_bake(parameters, active))
 
 
 def _waived_load(site: Site, now: datetime) -> str | None:
@@ -86,15 +90,21 @@ def _waived_load(site: Site, now: datetime) -> str | None:
     return None
 
 
-def _in_ledger(site: Site, parameters: ReleaseParameters) -> Iterator[str]:
-    store = site.ledger()
-    store.ensure()
+def _ends_bake(parameters: ReleaseParameters, active: Release | None) -> bool:
+    return active is not None and bool(parameters.supersede_reason.strip()) and active.state is ReleaseState.BAKING
+
+
+def _in_ledger(store: Store, parameters: ReleaseParameters, active: Release | None) -> Iterator[str]:
     current = store.last_promoted(parameters.application, parameters.environment)
     if current is not None and current.version == parameters.version:
         yield f"version {parameters.version} is released already, by {current.id}"
-    active = store.find(parameters.application, parameters.environment)
-    if active is not None:
-        yield f"{active.id} is under way ({active.state}); one release at a time"
+    if active is None:
+        return
+    if active.version == parameters.version:
+        yield f"version {parameters.version} is under way already, by {active.id} ({active.state})"
+    elif not _ends_bake(parameters, active):
+        only = "; only a bake can be ended before its time" if parameters.supersede_reason.strip() else ""
+        yield f"{active.id} is under way ({active.state}); one release at a time{only}"
 
 
 def _watchdog(store: Store, within_s: float) -> str | None:
@@ -132,10 +142,11 @@ def _rendering(site: Site) -> str | None:
     return None
 
 
-def _in_cluster(site: Site) -> Iterator[str]:
+def _in_cluster(site: Site, *, bakes: bool = False) -> Iterator[str]:
     try:
         yield from _secrets(site)
-        yield from _workload(site)
+        if not bakes:
+            yield from _workload(site)
     except ClusterError as error:
         yield f"{error.what}: {error.found}"
 
@@ -191,6 +202,8 @@ def plan(site: Site, parameters: ReleaseParameters, run_id: str, *, actor: str, 
         details["link"] = link
     if parameters.ignore_freeze_reason:
         details["ignore_freeze_reason"] = parameters.ignore_freeze_reason
+    if parameters.supersede_reason:
+        details["supersede_reason"] = parameters.supersede_reason
     if parameters.drill_error_rate:
         details["drill_error_rate"] = parameters.drill_error_rate
     store = site.ledger()
@@ -279,6 +292,9 @@ def acquire(site: Site, release_id: str, run_id: str) -> Release:
 
 
 def _locked(site: Site, store: Store, planned: Release, run_id: str) -> Release:
+    reason = str(facts_of(store.events(planned.id)).details.get("supersede_reason") or "")
+    if reason.strip() and planned.state is ReleaseState.PLANNED:
+        supersede.end_bake(store, planned, reason)  # here, as nothing is asked for before a person has agreed
     release = store.acquire(
         planned.application, planned.environment, planned.version, run_id, LEASE, actor="slipway"
     )  # fmt: skip

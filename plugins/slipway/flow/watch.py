@@ -16,9 +16,10 @@ from typing import TYPE_CHECKING, Any
 from slipway.canary.evidence import Observed, Source, window_s
 from slipway.canary.judge import judge
 from slipway.canary.latency import P95
+from slipway.canary.plan import Stage
 from slipway.errors import FencedError, LedgerError, SlipwayError
 from slipway.flow import load as loads
-from slipway.flow import notify
+from slipway.flow import notify, supersede
 from slipway.flow.canary import window_of
 from slipway.flow.clerk import Clerk
 from slipway.flow.heartbeat import Pulse
@@ -33,7 +34,6 @@ if TYPE_CHECKING:
 
     from slipway.canary.evidence import Evidence
     from slipway.canary.judgement import Judgement
-    from slipway.canary.plan import Stage
     from slipway.canary.policy import Policy
     from slipway.flow.facts import Facts
     from slipway.flow.site import Site
@@ -43,6 +43,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 RENEW_S = 30.0
+HEAR_S = 5.0
 REFERENCE = "reference"
 
 
@@ -77,6 +78,8 @@ class Watch:
         self._clerk = Clerk()
         self._said: tuple[object, ...] = ()
         self._spooled = False
+        self._superseded = ""
+        self._hear_at = 0.0
         self._reference = _reference(step) if stage.weight == 100 and window.stable else None
 
     @property
@@ -103,7 +106,7 @@ class Watch:
         if self._load is not None and (trouble := self._load.keep_up()):
             evidence = evidence.model_copy(update={"load_trouble": trouble})
         elapsed_s = window_s(self._window.start, now)
-        judgement = judge(evidence, self._policy, elapsed_s=elapsed_s)
+        judgement = self._judge(evidence, elapsed_s)
         found = Look(judgement, elapsed_s, evidence)
         if judgement.verdict is Verdict.FAIL:
             self._take_traffic(found)
@@ -111,6 +114,16 @@ class Watch:
             self._pulse.beat()  # not to an API server that was silent a moment ago: the next look may have to abort
         self._write(found)
         return found
+
+    def _judge(self, evidence: Evidence, elapsed_s: float) -> Judgement:
+        """Judge; a bake that a newer release ends is judged as if its time were over."""
+        judgement = judge(evidence, self._policy, elapsed_s=elapsed_s)
+        if judgement.verdict is not Verdict.HOLD or not self._superseded:
+            return judgement
+        early = judge(evidence.model_copy(update={"hold_s": elapsed_s}), self._policy, elapsed_s=elapsed_s)
+        if early.verdict is not Verdict.PASS:
+            return judgement
+        return early.model_copy(update={"reasons": (self._superseded, *early.reasons)})
 
     def _write(self, found: Look) -> None:
         """Keep a look; a verdict before this returns, as the step after it reads it."""
@@ -146,8 +159,19 @@ class Watch:
             time.monotonic() - started, state.describe(),
         )  # fmt: skip
 
+    def _hear(self) -> None:
+        """Ask, now and then, whether a newer release ends this bake."""
+        if self._stage is not Stage.WEIGHT_100 or time.monotonic() < self._hear_at:
+            return
+        self._hear_at = time.monotonic() + HEAR_S
+        try:
+            self._superseded = supersede.asked(self._step.store, self._step.release.id)
+        except LedgerError as error:
+            log.warning("not known whether a newer release ends this bake: %s", error.found)
+
     def _record(self, found: Look) -> None:
         self._keep_lease()
+        self._hear()
         judgement, step = found.judgement, self._step
         numbers = sample(found.evidence)
         try:

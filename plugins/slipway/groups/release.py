@@ -22,7 +22,8 @@ def configure() -> Any:
         environment="{{ params.environment }}",
         release_id=RELEASE_ID,
         subject="Release {{ params.application }} {{ params.version }} to {{ params.environment }}?",
-        body="{{ params.summary }}",
+        body="{{ params.summary }}"
+        "{% if params.supersede_reason %}\n\nEnds the bake before it: {{ params.supersede_reason }}{% endif %}",
     )
     locked = acquire(planned).as_setup()
     planned >> agreed >> locked

@@ -47,6 +47,10 @@ class ReleaseParameters(Spec):
         default="", description="What changes for users, in a few sentences; messages and dossier say it."
     )
     ignore_freeze_reason: Summary = Field(default="", description="Why this is released in a freeze; empty: it is not.")
+    supersede_reason: Summary = Field(
+        default="",
+        description="Why the release before this one is promoted before its bake is over; empty: it is waited for.",
+    )
     drill_error_rate: Annotated[float, Field(ge=0, le=1)] = Field(
         default=0,
         description="Rehearsals: build a version that fails this share of its requests. Refused in production.",

@@ -51,6 +51,13 @@ class FakeStore:
     def put(self, *releases: Release) -> None:
         self.releases |= {one.id: one for one in releases}
 
+    def last_promoted(self, *_: str) -> Release | None:
+        return None
+
+    def find(self, application: str, environment: str) -> Release | None:
+        known = self.active()
+        return next((one for one in known if (one.application, one.environment) == (application, environment)), None)
+
     def ensure(self) -> int:
         return 0
 

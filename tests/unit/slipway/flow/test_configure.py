@@ -10,6 +10,7 @@ import pytest
 from slipway.errors import RefusedError
 from slipway.flow import configure
 from slipway.names import ReleaseState
+from slipway.spec.parameters import ReleaseParameters
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -129,3 +130,42 @@ def test_it_is_asked_again_under_the_lock(
         configure.acquire(SimpleNamespace(ledger=lambda: store, place="here"), one.id, one.run_id)  # type: ignore[arg-type]
 
     assert store.calls[0][:2] == ("cancel", one.id)
+
+
+def parameters(reason: str = "", version: str = "1.1.0") -> ReleaseParameters:
+    return ReleaseParameters(
+        application="hive-platform", version=version, environment="local", supersede_reason=reason
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("state", "asked", "said"),
+    [
+        (ReleaseState.BAKING, parameters(), ["(BAKING); one release at a time"]),
+        (ReleaseState.BAKING, parameters("security fix"), []),
+        (ReleaseState.BAKING, parameters("security fix", "1.0.0"), ["under way already, by hive-platform-1.0.0-local"]),
+        (
+            ReleaseState.CANARY,
+            parameters("security fix"),
+            ["(CANARY); one release at a time; only a bake can be ended"],
+        ),
+        (ReleaseState.ROLLING_BACK, parameters("security fix"), ["only a bake can be ended before its time"]),
+    ],
+)
+def test_only_a_bake_can_be_ended_by_another_version(
+    store: FakeStore, release: Callable[..., Release], state: ReleaseState, asked: ReleaseParameters, said: list[str]
+) -> None:
+    found = list(configure._in_ledger(store, asked, release(state)))  # type: ignore[arg-type]
+
+    assert len(found) == len(said)
+    assert all(words in line for words, line in zip(said, found, strict=True))
+
+
+def test_what_bakes_is_no_settled_rollout_and_is_not_held_against_it(
+    store: FakeStore, release: Callable[..., Release], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(configure, "_secrets", lambda _: iter(()))
+    monkeypatch.setattr(configure, "_workload", lambda _: iter(["Rollout is not healthy on one version"]))
+
+    assert list(configure._in_cluster(site(store, ""), bakes=True)) == []
+    assert list(configure._in_cluster(site(store, ""))) == ["Rollout is not healthy on one version"]

@@ -9,7 +9,8 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from slipway.canary.evidence import Abort, Counts, Evidence, Observed, PodState, Source
+from slipway.canary import Counts, Evidence, Histogram, Observed, PodState, Source
+from slipway.canary.evidence import Abort
 from slipway.canary.judgement import Judgement
 from slipway.canary.plan import Stage
 from slipway.canary.policy import Policy
@@ -42,14 +43,14 @@ class World:
         self.answers.set()
         self.sampled = threading.Event()
 
-    def watch(self, load: Any = None) -> Watch:
-        window = Window(START, 60, 10, "new1", "old1")
+    def watch(self, load: Any = None, stage: Stage = Stage.WEIGHT_10, start: datetime = START) -> Watch:
+        window = Window(start, 60, 10, "new1", "old1")
         step: Any = SimpleNamespace(
             facts=SimpleNamespace(base=SimpleNamespace(is_first=False)), release=SimpleNamespace(id="r", epoch=1),
             store=self,
         )  # fmt: skip
         world: Any = self
-        return Watch(step, Stage.WEIGHT_10, window, world, world, Policy(), load)
+        return Watch(step, stage, window, world, world, Policy(), load)
 
     client = None
 
@@ -211,3 +212,52 @@ def test_trouble_that_begins_later_is_recorded_too(world: World) -> None:
         watch._clerk._result()
     watch.close()
     assert said == [False, True]
+
+
+@pytest.fixture
+def bake(world: World, monkeypatch: pytest.MonkeyPatch) -> Watch:
+    """The watch of a bake that lasts for an hour, after a first look in which it heard of a newer release."""
+    quick, pods = Histogram(buckets=((0.1, 500), (0.2, 500)), count=500), (PodState(name="p", ready=True),)
+    world.evidence = {
+        "hold_s": 3600, "weight": 100, "weight_set": 100, "start": START - timedelta(minutes=10),
+        "canary": Observed(counts=Counts(requests=500), latency=quick, pods=pods),
+        "stable": Observed(counts=Counts(requests=500), latency=quick),
+    }  # fmt: skip
+    monkeypatch.setattr(watches.supersede, "asked", lambda *_: "shop 1.1.0 ends this bake: security fix")
+    monkeypatch.setattr(watches, "_reference", lambda _: None)
+    watch = world.watch(stage=Stage.WEIGHT_100, start=START - timedelta(minutes=10))
+    assert watch.look().judgement.verdict is Verdict.HOLD
+    assert world.sampled.wait(10)
+    return watch
+
+
+def test_a_bake_that_a_newer_release_ends_is_over_when_all_is_well(world: World, bake: Watch) -> None:
+    judgement = bake.look().judgement
+
+    assert (judgement.verdict, judgement.rule) == (Verdict.PASS, None)
+    assert judgement.reasons[0] == "shop 1.1.0 ends this bake: security fix"
+    assert judgement.reasons[1].startswith("nothing found against the canary in 6")
+    assert world.verdict == (Verdict.PASS, None)
+
+
+@pytest.mark.parametrize(
+    ("found", "verdict"),
+    [
+        ({"canary": Observed(counts=Counts(requests=500, errors=400))}, Verdict.FAIL),
+        ({"canary": Observed(counts=Counts(requests=2), pods=(PodState(name="p", ready=True),))}, Verdict.HOLD),
+        ({"answered": (Source.PODS,)}, Verdict.HOLD),
+    ],
+    ids=["bad", "hardly a request", "not seen"],
+)
+def test_nobody_can_end_a_bake_of_which_nothing_good_is_known(
+    world: World, bake: Watch, found: dict[str, Any], verdict: Verdict
+) -> None:
+    world.evidence |= found
+
+    assert bake.look().judgement.verdict is verdict
+
+
+def test_only_a_bake_can_be_ended(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(watches.supersede, "asked", lambda *_: pytest.fail("asked at 10 %"))
+
+    assert world.look_once().judgement.verdict is Verdict.HOLD

@@ -30,7 +30,8 @@ def test_an_unknown_key_comes_with_the_nearest_one_and_without_its_value() -> No
     assert refusal(sumary="hunter2") == (
         "the parameters: refused, 1 finding(s); nothing was touched\n"
         "parameters: sumary: unknown key\n"
-        "  allowed  application, drill_error_rate, environment, ignore_freeze_reason, summary, version\n"
+        "  allowed  application, drill_error_rate, environment, ignore_freeze_reason, summary, supersede_reason, "
+        "version\n"
         "  meant    summary?"
     )
 
