@@ -472,7 +472,7 @@ def ratios(kept: dict[str, list[Kept]]) -> str:
     middle = {
         judge: [median(one.value for one in kept[targets[judge].what]) for targets in (EXPOSURE, FAILED)]
         for judge in Judge
-        if EXPOSURE[judge].what in kept
+        if {EXPOSURE[judge].what, FAILED[judge].what} <= kept.keys()
     }
     if len(middle) < len(Judge):
         return ""
