@@ -34,7 +34,7 @@ test: check up ## all tests, on a real cluster: unit, integration, end to end
 	@echo "== integration tests: ledger, notifications, images, scanner"
 	@$(RUN) -m pytest tests/integration --ignore=tests/integration/app -q --durations=5
 	@echo "== integration tests: the application on a real PostgreSQL and Redis"
-	@$(APP_TEST) tests/integration/app -q
+	@$(APP_TEST) tests/integration/app -q -n 2
 	@echo "== end-to-end tests on the testbed"
 	@$(RUN) -m pytest tests/e2e --durations=10 $(RELEASES:%=--ignore=%)
 
@@ -48,7 +48,7 @@ check: $(VENV)/.ready $(APP_VENV)/.ready ## the inner loop, under two minutes: f
 	@echo "== lint"; $(VENV)/bin/ruff check .
 	@echo "== types"; $(VENV)/bin/mypy
 	@echo "== unit tests"; $(RUN) -m pytest tests/unit -q -n 2 --dist loadfile
-	@echo "== unit tests of the application, in its own environment"; $(APP_TEST) tests/unit/app/backend -q
+	@echo "== unit tests of the application, in its own environment"; $(APP_TEST) tests/unit/app/backend -q -n 2
 
 .PHONY: fix
 fix: $(VENV)/.ready ## format the code, and mend what the linter can mend
