@@ -77,7 +77,12 @@ def timeline(record: Record) -> Timeline:
     followed = sum(seconds for name, seconds in parts.items() if name.startswith("verdict of follower-"))
     if "weight-100" in watched:
         watched["weight-100"] += followed  # the bake begins with the weight, and the followers go meanwhile
-    holds = {stage: min(watched[stage], float(event.payload["hold_s"])) for stage, event in begun.items()}
+    verdicts = [event.payload for event in record.events if event.kind is EventKind.VERDICT]
+    failed = {str(one["stage"]) for one in verdicts if one["verdict"] == Verdict.FAIL}
+    holds = {
+        stage: watched[stage] if stage in failed else min(watched[stage], float(event.payload["hold_s"]))
+        for stage, event in begun.items()
+    }
     bake_s = watched.get("weight-100", 0.0) - holds.get("weight-100", 0.0)
     return Timeline(
         version=release.version, state=release.state, whole_s=(end - begin).total_seconds(), parts=parts,
