@@ -1,34 +1,29 @@
-"""What can be done with the ledger, each operation one transaction.
-
-An operation is a generator: it yields statements, is sent their rows, and returns its result. It knows no driver,
-so the blocking and the asynchronous store run the very same transactions. Raising rolls everything back; to
-refuse and still keep what was written (who was fenced off), an operation returns a :class:`Refusal`.
+"""What changes the ledger, each operation one transaction.
 
 Order of locks, the same everywhere: the place (application and environment), then the release's row.
 """
 
 from __future__ import annotations
 
-import json
-from collections.abc import Generator, Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any, Final, NamedTuple, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, Final
 
-from slipway.errors import FencedError, RefusedError, SlipwayError
-from slipway.ledger import chain, states
+from slipway.errors import FencedError, RefusedError
+from slipway.ledger import chain, reading, states
 from slipway.ledger.models import (
     Event,
     Receipt,
     ReceiptState,
-    Record,
     Release,
-    Sample,
     check_names,
     new_id,
 )
+from slipway.ledger.operation import Draft, Operation, Query, Refusal
 from slipway.ledger.redaction import masked, refuse_secrets
 from slipway.names import Channel, EventKind, Occasion, ReleaseState, Rule, Verdict
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
 
 CLAIM_S: Final = 60
 """A notification that was claimed and not settled for so long was lost with its sender, and may be claimed again."""
@@ -42,46 +37,6 @@ KIND_OF: Final[Mapping[ReleaseState, EventKind]] = {
 """Kinds of the events that tell of a new state, where it is not plain STATE_CHANGED. All have `from`, `to`, `epoch`."""
 
 OWN_KEYS: Final = frozenset({"from", "to", "epoch"})
-
-
-class Query(NamedTuple):
-    """One statement."""
-
-    sql: str
-    params: Sequence[object] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Refusal:
-    """An error to raise once the transaction was committed."""
-
-    error: SlipwayError
-
-
-Row: TypeAlias = Mapping[str, Any]
-T = TypeVar("T")
-Operation: TypeAlias = Generator[Query, list[Row], T]
-
-
-@dataclass(frozen=True, slots=True)
-class Draft:
-    """An event before it has a number.
-
-    :param at: when it happened, if not now.
-    """
-
-    kind: EventKind
-    actor: str
-    payload: Mapping[str, Any] = field(default_factory=dict)
-    key: str | None = None
-    at: datetime | None = None
-
-    def __post_init__(self) -> None:
-        refuse_secrets(dict(self.payload))
-        refuse_secrets([self.actor, self.key], "actor or key")
-        chain.canonical([self.actor, self.key, dict(self.payload)])
-        if not self.actor:
-            raise RefusedError("An event without an actor cannot be recorded.", mend="say who did it.")
 
 
 # --- the way in
@@ -135,7 +90,7 @@ def acquire(
     # Again, now that we have the lock: it may have been promoted between plan and acquire, by another run.
     yield from _not_promoted_yet(application, environment, version)
     yield from _place_is_free(release, "wait until it has ended, or take it back")
-    previous = yield from last_promoted(application, environment)
+    previous = yield from reading.last_promoted(application, environment)
     release = yield from _set(release, lease=ttl, previous=previous.id if previous else None)
     return (
         yield from _append(
@@ -157,7 +112,7 @@ def renew(release_id: str, epoch: int, ttl: timedelta, *, actor: str) -> Operati
 
 def check(release_id: str, epoch: int) -> Operation[Release]:
     """Read the release again, immediately before acting on its behalf."""
-    release = yield from read(release_id)
+    release = yield from reading.read(release_id)
     if reason := _not_holder(release, epoch):
         raise _fenced(release, "act", reason)
     return release
@@ -221,7 +176,7 @@ def record_verdict(
         " WHERE release_id = %s AND stage = %s AND at <= %s ORDER BY at",
         (release_id, stage, at),
     )
-    samples = [to_sample(row) for row in rows]
+    samples = [reading.to_sample(row) for row in rows]
     payload = {
         "stage": stage, "verdict": verdict.value, "rule": rule.value if rule else None, "reasons": list(reasons),
         "numbers": dict(numbers), "samples": len(samples), "samples_digest": chain.digest(samples),
@@ -244,7 +199,7 @@ def begin_rollback(
     if clash := sorted((OWN_KEYS | {"reason"}) & payload.keys()):
         raise RefusedError(f"The payload of a rollback may not set {', '.join(clash)}.", mend="rename the key.")
     draft = Draft(EventKind.ROLLBACK_STARTED, actor, {**payload, "reason": reason})
-    seen = yield from read(release_id)
+    seen = yield from reading.read(release_id)
     yield from _lock_place(seen.application, seen.environment)
     release = yield from _locked(release_id)
     if release.state in states.TERMINAL:
@@ -347,8 +302,8 @@ def settle_receipt(
             "SELECT * FROM ledger.receipts WHERE release_id = %s AND occasion = %s AND channel = %s",
             (release_id, occasion.value, channel.value),
         )
-        return to_receipt(rows[0])
-    receipt = to_receipt(rows[0])
+        return reading.to_receipt(rows[0])
+    receipt = reading.to_receipt(rows[0])
     told = {
         "occasion": occasion.value,
         "channel": channel.value,
@@ -380,139 +335,7 @@ def silence(name: str) -> Operation[timedelta | None]:
     return rows[0]["silence"] if rows else None
 
 
-# --- reading
-
-
-def read(release_id: str) -> Operation[Release]:
-    """Return one release."""
-    rows = yield Query("SELECT * FROM ledger.releases WHERE id = %s", (release_id,))
-    return _only(rows, release_id)
-
-
-def find(application: str, environment: str) -> Operation[Release | None]:
-    """Return the release that holds the lock, or None."""
-    rows = yield Query(
-        "SELECT * FROM ledger.releases WHERE application = %s AND environment = %s AND lease_until IS NOT NULL",
-        (application, environment),
-    )
-    return to_release(rows[0]) if rows else None
-
-
-def last_promoted(application: str, environment: str) -> Operation[Release | None]:
-    """Return the release that is the stable version now, or None."""
-    rows = yield Query(
-        "SELECT * FROM ledger.releases WHERE application = %s AND environment = %s AND state = 'PROMOTED'"
-        " ORDER BY ended_at DESC, id DESC LIMIT 1",
-        (application, environment),
-    )
-    return to_release(rows[0]) if rows else None
-
-
-def recent(application: str | None, environment: str | None, limit: int) -> Operation[list[Release]]:
-    """Return the newest releases, newest first."""
-    rows = yield Query(
-        "SELECT * FROM ledger.releases WHERE coalesce(application = %s, true) AND coalesce(environment = %s, true)"
-        " ORDER BY created_at DESC, id DESC LIMIT %s",
-        (application, environment, limit),
-    )
-    return [to_release(row) for row in rows]
-
-
-def active() -> Operation[list[Release]]:
-    """Return all releases that hold a lock, oldest first."""
-    rows = yield Query("SELECT * FROM ledger.releases WHERE lease_until IS NOT NULL ORDER BY created_at, id")
-    return [to_release(row) for row in rows]
-
-
-def planned() -> Operation[list[Release]]:
-    """Return all releases that were planned and have no lock, oldest first."""
-    rows = yield Query(
-        "SELECT * FROM ledger.releases WHERE state = 'PLANNED' AND lease_until IS NULL ORDER BY created_at, id"
-    )
-    return [to_release(row) for row in rows]
-
-
-def orphans(now: datetime | None) -> Operation[list[Release]]:
-    """Return the releases whose holder did not come back; not those that already wait for a person."""
-    rows = yield Query(
-        "SELECT * FROM ledger.releases WHERE lease_until < coalesce(%s, clock_timestamp())"
-        " AND state <> 'ROLLBACK_FAILED' ORDER BY lease_until, id",
-        (now,),
-    )
-    return [to_release(row) for row in rows]
-
-
-def events(release_id: str) -> Operation[list[Event]]:
-    """Return all events of a release, oldest first."""
-    rows = yield Query(f"{_EVENTS} WHERE release_id = %s ORDER BY seq", (release_id,))
-    return [to_event(row) for row in rows]
-
-
-def samples(release_id: str) -> Operation[list[Sample]]:
-    """Return all samples of a release, oldest first."""
-    rows = yield Query(
-        "SELECT release_id, at, stage, numbers::text FROM ledger.samples WHERE release_id = %s ORDER BY at, stage",
-        (release_id,),
-    )
-    return [to_sample(row) for row in rows]
-
-
-def receipts(release_id: str) -> Operation[list[Receipt]]:
-    """Return all receipts of a release."""
-    rows = yield Query(
-        "SELECT * FROM ledger.receipts WHERE release_id = %s ORDER BY claimed_at, occasion, channel", (release_id,)
-    )
-    return [to_receipt(row) for row in rows]
-
-
-def record(release_id: str) -> Operation[Record]:
-    """Return everything about a release as of one moment."""
-    yield Query("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
-    release = yield from read(release_id)
-    return Record(
-        release=release,
-        events=tuple((yield from events(release_id))),
-        samples=tuple((yield from samples(release_id))),
-        receipts=tuple((yield from receipts(release_id))),
-        previous=(yield from read(release.previous)) if release.previous else None,
-    )
-
-
-# --- rows
-
-
-def to_release(row: Row) -> Release:
-    """Return a row of `releases` as its type."""
-    return Release(**{**row, "state": ReleaseState(row["state"])})
-
-
-def to_event(row: Row) -> Event:
-    """Return a row of `events` as its type; the payload comes as text."""
-    return Event(**{**row, "kind": EventKind(row["kind"]), "payload": json.loads(row["payload"])})
-
-
-def to_sample(row: Row) -> Sample:
-    """Return a row of `samples` as its type; the numbers come as text."""
-    return Sample(**{**row, "numbers": json.loads(row["numbers"])})
-
-
-def to_receipt(row: Row) -> Receipt:
-    """Return a row of `receipts` as its type."""
-    return Receipt(**{
-        **row, "occasion": Occasion(row["occasion"]), "channel": Channel(row["channel"]),
-        "state": ReceiptState(row["state"]),
-    })  # fmt: skip
-
-
 # --- parts
-
-_EVENTS: Final = "SELECT release_id, seq, at, actor, kind, payload::text, key, hash FROM ledger.events"
-
-
-def _only(rows: list[Row], release_id: str) -> Release:
-    if not rows:
-        raise RefusedError(f"The ledger knows no release {release_id}.", mend="look it up: slipway status.")
-    return to_release(rows[0])
 
 
 def _now() -> Operation[datetime]:
@@ -529,7 +352,7 @@ def _lock_place(application: str, environment: str) -> Operation[None]:
 
 def _locked(release_id: str) -> Operation[Release]:
     rows = yield Query("SELECT * FROM ledger.releases WHERE id = %s FOR UPDATE", (release_id,))
-    return _only(rows, release_id)
+    return reading.only(rows, release_id)
 
 
 def _of_run(application: str, environment: str, run_id: str) -> Operation[Release | None]:
@@ -537,7 +360,7 @@ def _of_run(application: str, environment: str, run_id: str) -> Operation[Releas
         "SELECT * FROM ledger.releases WHERE application = %s AND environment = %s AND run_id = %s",
         (application, environment, run_id),
     )
-    return to_release(rows[0]) if rows else None
+    return reading.to_release(rows[0]) if rows else None
 
 
 def _not_promoted_yet(application: str, environment: str, version: str) -> Operation[None]:
@@ -547,7 +370,7 @@ def _not_promoted_yet(application: str, environment: str, version: str) -> Opera
         (application, environment, version),
     )
     if rows:
-        known = to_release(rows[0])
+        known = reading.to_release(rows[0])
         raise RefusedError(
             f"{known.title} was already released.",
             found=f"{known.id}, promoted {known.ended_at:%Y-%m-%d %H:%M} UTC",
@@ -556,7 +379,7 @@ def _not_promoted_yet(application: str, environment: str, version: str) -> Opera
 
 
 def _place_is_free(release: Release, mend: str) -> Operation[None]:
-    other = yield from find(release.application, release.environment)
+    other = yield from reading.find(release.application, release.environment)
     if other is not None and other.id != release.id:
         raise RefusedError(
             f"Another release of {release.application} is active in {release.environment}: {other.id}.",
@@ -566,7 +389,7 @@ def _place_is_free(release: Release, mend: str) -> Operation[None]:
 
 
 def _is_the_running_one(release: Release) -> Operation[None]:
-    newest = yield from last_promoted(release.application, release.environment)
+    newest = yield from reading.last_promoted(release.application, release.environment)
     if newest is not None and newest.id != release.id:
         raise RefusedError(
             f"{release.id} is not what runs in {release.environment}.",
@@ -603,13 +426,13 @@ def _fence(release: Release, epoch: int, actor: str, wanted: str) -> Operation[R
 
 
 def _by_key(release_id: str, key: str) -> Operation[Event | None]:
-    rows = yield Query(f"{_EVENTS} WHERE release_id = %s AND key = %s", (release_id, key))
-    return to_event(rows[0]) if rows else None
+    rows = yield Query(f"{reading.EVENTS} WHERE release_id = %s AND key = %s", (release_id, key))
+    return reading.to_event(rows[0]) if rows else None
 
 
 def _event(release_id: str, seq: int) -> Operation[Event]:
-    rows = yield Query(f"{_EVENTS} WHERE release_id = %s AND seq = %s", (release_id, seq))
-    return to_event(rows[0])
+    rows = yield Query(f"{reading.EVENTS} WHERE release_id = %s AND seq = %s", (release_id, seq))
+    return reading.to_event(rows[0])
 
 
 def _append(release: Release, draft: Draft) -> Operation[Release]:
@@ -630,7 +453,7 @@ def _append(release: Release, draft: Draft) -> Operation[Release]:
         " RETURNING *",
         (seq, linked, release.id),
     )
-    return _only(rows, release.id)
+    return reading.only(rows, release.id)
 
 
 def _change(release: Release, to: ReleaseState, draft: Draft, *, lease: timedelta | None = None) -> Operation[Release]:
@@ -654,4 +477,4 @@ def _set(
         " WHERE id = %s RETURNING *",
         (lease, epoch, previous, release.id),
     )
-    return _only(rows, release.id)
+    return reading.only(rows, release.id)

@@ -10,12 +10,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from slipway.errors import LedgerError
-from slipway.ledger.operations import Query
+from slipway.ledger.operation import Query
 from slipway.ledger.states import ENDED
 from slipway.names import ReleaseState
 
 if TYPE_CHECKING:
-    from slipway.ledger.operations import Operation
+    from slipway.ledger.operation import Operation
 
 LOCK: Final = 0x51_1B_3A_7E
 """Key of the advisory lock under which the schema changes: two processes may start at once."""

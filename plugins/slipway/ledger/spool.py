@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from slipway.errors import LedgerError, RefusedError
 from slipway.ledger import chain
-from slipway.ledger.operations import Draft
+from slipway.ledger.operation import Draft
 from slipway.names import EventKind
 
 if TYPE_CHECKING:

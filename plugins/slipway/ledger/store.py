@@ -1,4 +1,4 @@
-"""The ledger in PostgreSQL: the same operations for blocking callers and for event loops.
+"""The ledger in PostgreSQL; event loops call it in a thread.
 
 Each call is one transaction on a connection of its own: a database that was restarted, or a process that was killed
 between any two statements, leaves nothing half done. A call that failed with :class:`LedgerError` may have been
@@ -7,7 +7,6 @@ committed if the connection was lost at its very end; every operation but an `ap
 
 from __future__ import annotations
 
-import asyncio
 import math
 import os
 import secrets
@@ -23,9 +22,9 @@ from psycopg import conninfo
 from psycopg.rows import DictRow, dict_row
 
 from slipway.errors import LedgerError
-from slipway.ledger import operations, schema
+from slipway.ledger import operations, reading, schema
 from slipway.ledger.address import ledger_dsn
-from slipway.ledger.operations import Draft, Operation, Query, Refusal
+from slipway.ledger.operation import Draft, Operation, Query, Refusal
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -58,8 +57,23 @@ class Timeouts:
         return self.connect_s + self.statement_s + self.lock_s
 
 
-class _Base:
-    """Address and limits, the same for both stores."""
+def _result(result: T | Refusal) -> T:
+    if isinstance(result, Refusal):
+        raise result.error
+    return result
+
+
+def _finite(numbers: Mapping[str, float | int | None]) -> dict[str, float | int | None]:
+    """Return the numbers with "not a number", as Prometheus says it, as "not known"."""
+    return {name: value if value is not None and math.isfinite(value) else None for name, value in numbers.items()}
+
+
+def _suffix() -> str:
+    return secrets.token_hex(2)
+
+
+class Store:
+    """The ledger; every call blocks, for no longer than its timeouts allow."""
 
     def __init__(self, dsn: str, timeouts: Timeouts | None = None) -> None:
         """Check the address; nothing is connected yet.
@@ -109,25 +123,6 @@ class _Base:
                 found=f"{type(error).__name__}: {lines[0] if lines else 'no details'}",
                 mend=TABLES_MISSING if isinstance(error, psycopg.errors.UndefinedTable) else LOOK,
             ) from None
-
-
-def _result(result: T | Refusal) -> T:
-    if isinstance(result, Refusal):
-        raise result.error
-    return result
-
-
-def _finite(numbers: Mapping[str, float | int | None]) -> dict[str, float | int | None]:
-    """Return the numbers with "not a number", as Prometheus says it, as "not known"."""
-    return {name: value if value is not None and math.isfinite(value) else None for name, value in numbers.items()}
-
-
-def _suffix() -> str:
-    return secrets.token_hex(2)
-
-
-class Store(_Base):
-    """The ledger for blocking callers."""
 
     def ensure(self) -> int:
         """Create or extend the tables; two processes may do so at once. Returns how many versions were added."""
@@ -276,50 +271,50 @@ class Store(_Base):
 
     def release(self, release_id: str) -> Release:
         """Return a release. :raises RefusedError: there is none of that id."""
-        return self._run("read a release", operations.read(release_id))
+        return self._run("read a release", reading.read(release_id))
 
     def find(self, application: str, environment: str) -> Release | None:
         """Return the active release of an application in an environment, or None."""
-        return self._run("find a release", operations.find(application, environment))
+        return self._run("find a release", reading.find(application, environment))
 
     def last_promoted(self, application: str, environment: str) -> Release | None:
         """Return the release that is the stable version now, or None before the first install."""
-        return self._run("find the promoted release", operations.last_promoted(application, environment))
+        return self._run("find the promoted release", reading.last_promoted(application, environment))
 
     def recent(self, application: str | None = None, environment: str | None = None, limit: int = 20) -> list[Release]:
         """Return the newest releases, newest first."""
-        return self._run("list releases", operations.recent(application, environment, limit))
+        return self._run("list releases", reading.recent(application, environment, limit))
 
     def active(self) -> list[Release]:
         """Return all releases that hold a lock, oldest first."""
-        return self._run("list active releases", operations.active())
+        return self._run("list active releases", reading.active())
 
     def planned(self) -> list[Release]:
         """Return all releases that were planned and have no lock yet, oldest first."""
-        return self._run("list planned releases", operations.planned())
+        return self._run("list planned releases", reading.planned())
 
     def orphans(self, now: datetime | None = None) -> list[Release]:
         """Return releases whose lease has run out, without those that wait for a person (ROLLBACK_FAILED).
 
         :param now: the moment to judge at; None is the database's clock, which no other clock can contradict.
         """
-        return self._run("list orphaned releases", operations.orphans(now))
+        return self._run("list orphaned releases", reading.orphans(now))
 
     def events(self, release_id: str) -> list[Event]:
         """Return all events of a release, oldest first."""
-        return self._run("read events", operations.events(release_id))
+        return self._run("read events", reading.events(release_id))
 
     def samples(self, release_id: str) -> list[Sample]:
         """Return all samples of a release, oldest first."""
-        return self._run("read samples", operations.samples(release_id))
+        return self._run("read samples", reading.samples(release_id))
 
     def receipts(self, release_id: str) -> list[Receipt]:
         """Return all receipts of a release, oldest first."""
-        return self._run("read receipts", operations.receipts(release_id))
+        return self._run("read receipts", reading.receipts(release_id))
 
     def record(self, release_id: str) -> Record:
         """Return everything about a release as of one moment: what a dossier is made of."""
-        return self._run("read the record of a release", operations.record(release_id))
+        return self._run("read the record of a release", reading.record(release_id))
 
     def _run(self, doing: str, operation: Operation[T | Refusal]) -> T:
         with (
@@ -329,73 +324,6 @@ class Store(_Base):
         ):
             result = _drive(connection, operation)
             connection.commit()  # here, where it is bounded; leaving the connection commits nothing more
-        return _result(result)
-
-
-class AsyncStore(_Base):
-    """The ledger for triggers: what a watch of the canary does, without ever blocking the loop."""
-
-    async def release(self, release_id: str) -> Release:
-        """See :meth:`Store.release`."""
-        return await self._run("read a release", operations.read(release_id))
-
-    async def check(self, release_id: str, epoch: int) -> Release:
-        """See :meth:`Store.check`."""
-        return await self._run("be asked who may act", operations.check(release_id, epoch))
-
-    async def renew(self, release_id: str, epoch: int, ttl: timedelta, *, actor: str = "slipway") -> Release:
-        """See :meth:`Store.renew`."""
-        return await self._run("renew a lease", operations.renew(release_id, epoch, ttl, actor=actor))
-
-    async def append(
-        self, release_id: str, kind: EventKind, payload: Mapping[str, Any] | None = None, actor: str = "slipway", *,
-        key: str | None = None, at: datetime | None = None, epoch: int | None = None,
-    ) -> Event:  # fmt: skip
-        """See :meth:`Store.append`."""
-        draft = Draft(kind, actor, payload or {}, key, at)
-        return await self._run("record an event", operations.append(release_id, draft, epoch=epoch))
-
-    async def record_sample(
-        self, release_id: str, at: datetime, stage: str, numbers: Mapping[str, float | int | None]
-    ) -> None:
-        """See :meth:`Store.record_sample`."""
-        await self._run("keep a sample", operations.record_sample(release_id, at, stage, _finite(numbers)))
-
-    async def record_verdict(
-        self, release_id: str, *, at: datetime, stage: str, verdict: Verdict, rule: Rule | None = None,
-        reasons: Sequence[str], numbers: Mapping[str, float | int | None], actor: str = "slipway",
-        epoch: int | None = None, key: str | None = None,
-    ) -> Event:  # fmt: skip
-        """See :meth:`Store.record_verdict`."""
-        operation = operations.record_verdict(
-            release_id, at=at, stage=stage, verdict=verdict, rule=rule, reasons=reasons, numbers=_finite(numbers),
-            actor=actor, epoch=epoch, key=key,
-        )  # fmt: skip
-        return await self._run("record a verdict", operation)
-
-    async def begin_rollback(
-        self, release_id: str, actor: str, reason: str, *, ttl: timedelta = ROLLBACK_TTL,
-        payload: Mapping[str, Any] | None = None,
-    ) -> Release:  # fmt: skip
-        """See :meth:`Store.begin_rollback`."""
-        operation = operations.begin_rollback(release_id, actor=actor, reason=reason, ttl=ttl, payload=payload or {})
-        return await self._run("begin a rollback", operation)
-
-    async def claim_notification(self, release_id: str, occasion: Occasion, channel: Channel) -> bool:
-        """See :meth:`Store.claim_notification`."""
-        return await self._run("claim a notification", operations.claim_notification(release_id, occasion, channel))
-
-    async def _run(self, doing: str, operation: Operation[T | Refusal]) -> T:
-        with self._explained(doing):
-            async with await psycopg.AsyncConnection.connect(self._dsn, row_factory=dict_row) as connection:
-                # Not asyncio.timeout: psycopg answers a cancellation by asking the silent server, for ten seconds.
-                limit_s = self.timeouts.statement_s + self.timeouts.lock_s
-                timer = asyncio.get_running_loop().call_later(limit_s, _hang_up, connection.fileno())
-                try:
-                    result = await _drive_async(connection, operation)
-                    await connection.commit()
-                finally:
-                    timer.cancel()
         return _result(result)
 
 
@@ -426,15 +354,3 @@ def _drive(connection: psycopg.Connection[DictRow], operation: Operation[T]) -> 
             return result
         cursor = connection.execute(query.sql, query.params or None)
         rows = cursor.fetchall() if cursor.description else []
-
-
-async def _drive_async(connection: psycopg.AsyncConnection[DictRow], operation: Operation[T]) -> T:
-    rows: list[DictRow] | None = None
-    while True:
-        try:
-            query: Query = next(operation) if rows is None else operation.send([*rows])
-        except StopIteration as stop:
-            result: T = stop.value
-            return result
-        cursor = await connection.execute(query.sql, query.params or None)
-        rows = await cursor.fetchall() if cursor.description else []

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
 import socket
 import threading
@@ -16,11 +15,11 @@ import psycopg
 import pytest
 from slipway.errors import FencedError, LedgerError, RefusedError
 from slipway.ledger import chain
-from slipway.ledger.store import AsyncStore, Store, Timeouts
+from slipway.ledger.store import Store, Timeouts
 from slipway.names import Channel, EventKind, Occasion, ReleaseState, Rule, Verdict
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
     from slipway.ledger.models import Release
 
@@ -431,40 +430,12 @@ def test_the_record_holds_everything_of_one_release(store: Store, place: str) ->
     assert (len(record.events), len(record.samples), len(record.receipts)) == (7, 1, 1)
 
 
-def test_a_trigger_does_the_same_without_blocking(database: str, store: Store, place: str) -> None:
-    release = carried(store, place, to=ReleaseState.CANARY)
-    async_store = AsyncStore(database)
-    at = datetime.now(UTC)
-
-    async def watch() -> None:
-        await asyncio.gather(
-            async_store.record_sample(release.id, at, "canary-10", {"weight": 10}),
-            async_store.renew(release.id, 1, TTL),
-            async_store.append(release.id, EventKind.NOTED, {"n": 1}),
-        )
-        assert (await async_store.check(release.id, 1)).state is ReleaseState.CANARY
-        event = await async_store.record_verdict(
-            release.id, at=at, stage="canary-10", verdict=Verdict.FAIL, rule=Rule.ERROR_RATE, reasons=["x"], numbers={}
-        )
-        assert event.payload["samples"] == 1
-        assert await async_store.claim_notification(release.id, Occasion.ABORTED, Channel.SLACK)
-        going = await async_store.begin_rollback(release.id, "trigger", "errors")
-        assert (await async_store.release(release.id)) == going
-        with pytest.raises(FencedError):
-            await async_store.renew(release.id, 1, TTL)
-
-    asyncio.run(watch())
-    assert holds(store, release)
-
-
 def test_a_ledger_that_is_away_is_named_without_its_password(place: str) -> None:
     away = Store("postgresql://slipway:hunter2@127.0.0.1:1/ledger")
     with pytest.raises(LedgerError) as error:
         away.find(place, "local")
     assert str(error.value).startswith("The ledger at 127.0.0.1:1/ledger could not find a release.\n  found  Operation")
     assert "hunter2" not in str(error.value)
-    with pytest.raises(LedgerError, match="could not read a release"):
-        asyncio.run(AsyncStore("postgresql://slipway:hunter2@127.0.0.1:1/ledger").release("x"))
     with pytest.raises(LedgerError) as unreadable:
         Store("postgresql://slipway:hunter2@h:port:port/ledger?nonsense=1")
     assert "hunter2" not in str(unreadable.value)
@@ -520,15 +491,10 @@ def deaf(database: str) -> Iterator[str]:
 def test_a_server_that_falls_silent_holds_nobody_up(deaf: str, store: Store, place: str) -> None:
     release = store.plan(place, "local", "1.0.0", "run-1")
     hasty = Timeouts(connect_s=2, statement_s=0.3, lock_s=0.2)
-    asks: tuple[Callable[[], object], ...] = (
-        lambda: Store(deaf, hasty).release(release.id),
-        lambda: asyncio.run(AsyncStore(deaf, hasty).release(release.id)),
-    )
-    for ask in asks:
-        began = time.monotonic()
-        with pytest.raises(LedgerError, match=r"could not read a release\.\n  found  OperationalError"):
-            ask()
-        assert time.monotonic() - began < hasty.whole_s + 1
+    began = time.monotonic()
+    with pytest.raises(LedgerError, match=r"could not read a release\.\n  found  OperationalError"):
+        Store(deaf, hasty).release(release.id)
+    assert time.monotonic() - began < hasty.whole_s + 1
 
 
 def test_missing_tables_are_named(database: str) -> None:
