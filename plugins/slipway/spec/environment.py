@@ -186,14 +186,22 @@ class LiveLoad(Spec):
 class SyntheticLoad(Spec):
     """slipway is the load: it sends requests to both versions."""
 
-    kind: Literal["synthetic"] = Field(description="synthetic: slipway sends requests to both versions.")
-    requests_per_s: Annotated[float, Field(gt=0, le=1000)] = Field(description="Requests a second, all together.")
+    kind: Literal["synthetic"] = Field(
+        description="synthetic: slipway sends GETs to the application's own address while it watches, so the router "
+        "gives either version its share."
+    )
+    requests_per_s: Annotated[float, Field(gt=0, le=1000)] = Field(
+        description="Requests a second, all together; enough for a verdict at each weight without a user, or refused."
+    )
 
 
 class WaivedLoad(Waiver):
     """The canary is judged by its pods alone."""
 
-    kind: Literal["waived"] = Field(description="waived: the canary is judged by its pods alone.")
+    kind: Literal["waived"] = Field(
+        description="waived: no requests are asked for; the canary is judged by its pods, which have to be ready for "
+        "the whole hold, and by what requests there are."
+    )
 
 
 Load = Annotated[LiveLoad | SyntheticLoad | WaivedLoad, Field(discriminator="kind")]

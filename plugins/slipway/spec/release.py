@@ -271,7 +271,9 @@ class ReleaseSpec(Spec):
     workload: Workload = Field(description="What meets the users.")
     smoke: tuple[SmokeCheck, ...] = Field(min_length=1, description="Requests to the canary's pod before any user.")
     synthetic_paths: tuple[UrlPath, ...] = Field(
-        default=(), description="What slipway asks for where an environment has it make the load; safe to repeat."
+        default=(),
+        description="What slipway asks for (GET) where an environment has it make the load; safe to repeat. Empty: no "
+        "such environment.",
     )
     followers: tuple[Follower, ...] = Field(
         default=(), description="What changes to the new version next, in this order."
