@@ -56,7 +56,7 @@ def _sight(site: Site) -> Iterator[str]:
     if load is None:
         yield "sight       the canary is judged by its pods alone: its load is waived"
         return
-    yield f"load        {load.requests_per_s:.3g} requests/s, {load.error_rate:.2%} of them fail"
+    yield f"expected    {load.requests_per_s:.3g} requests/s, {load.error_rate:.2%} of them fail"
     for power in _powers(site, load):
         yield _row(power)
     for finding in _findings(site, load):
@@ -67,6 +67,8 @@ def _sight(site: Site) -> Iterator[str]:
 def _load(site: Site) -> Load | None:
     """Return the load that the canary will meet, None when it is waived.
 
+    How much slipway sends itself is known also of a version that no user has asked for anything yet.
+
     :raises RefusedError: nothing is installed whose load could be measured.
     :raises MetricsError: Prometheus is silent.
     """
@@ -74,9 +76,10 @@ def _load(site: Site) -> Load | None:
     from slipway.canary.policy import Policy
     from slipway.canary.power import Load
     from slipway.hooks.evidence import Collector, Window
+    from slipway.spec.environment import SyntheticLoad, WaivedLoad
 
     asked = site.environment.canary.load
-    if asked.kind == "waived":
+    if isinstance(asked, WaivedLoad):
         return None
     now = datetime.now(UTC)
     with site.rollout() as (rollout, pods), site.prometheus() as prometheus:
@@ -90,9 +93,11 @@ def _load(site: Site) -> Load | None:
     if Source.METRICS not in observed.answered:
         raise MetricsError("Prometheus does not answer", found=site.environment.monitoring.prometheus_url)
     if observed.sample_age_s is None:
+        if isinstance(asked, SyntheticLoad):
+            return Load(requests_per_s=asked.requests_per_s)
         raise MetricsError("Prometheus does not see the stable version", found=f"no series of {stable}")
     counts = observed.canary.counts
-    rate = asked.requests_per_s if asked.kind == "synthetic" else counts.requests / LOOK_BACK_S
+    rate = asked.requests_per_s if isinstance(asked, SyntheticLoad) else counts.requests / LOOK_BACK_S
     return Load(
         requests_per_s=rate, error_rate=min(counts.rate or 0.0, 0.99),
         latency=observed.canary.latency if observed.canary.latency and observed.canary.latency.count else None,
