@@ -284,10 +284,13 @@ _NAMES = {
 def amount(case: Case) -> Iterator[Finding]:
     """Ask whether enough was seen to call the canary good. Zero errors of three requests prove nothing.
 
-    Nothing is asked where the environment waives the load; see `steadiness`.
+    Where the environment waives the load (see `steadiness`), Prometheus still has to read the canary's pods: otherwise
+    nobody would see the requests that fail.
     """
     policy, trouble = case.policy, case.evidence.load_trouble
     if policy.requests_waived:
+        if Source.METRICS in case.evidence.answered and case.evidence.sample_age_s is None:
+            yield Finding(Rule.NO_METRICS, "Prometheus has not read a pod of the canary yet", case.give_up_s)
         return
     why = f"; {trouble}" if trouble else ""
     seen = case.evidence.canary.total.trials

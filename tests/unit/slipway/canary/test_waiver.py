@@ -35,7 +35,7 @@ def at() -> Callable[..., Judgement]:
 
     def look(elapsed_s: float, canary: Observed | None = None, **more: Any) -> Judgement:
         policy = more.pop("policy", WAIVED)
-        found = after(elapsed_s, canary or quiet(pod()), quiet(pod()), **{"share": None, "sample_age_s": None, **more})
+        found = after(elapsed_s, canary or quiet(pod()), quiet(pod()), **{"share": None, **more})
         return judge(found, policy, elapsed_s=elapsed_s)
 
     return look
@@ -113,6 +113,11 @@ def test_a_waiver_is_not_for_the_eyes(at: Callable[..., Judgement], source: Sour
     assert said(at(400, answered=answered, silent_s=300)) == (Verdict.FAIL, Rule.NO_METRICS)
 
 
+def test_pods_that_nobody_reads_are_no_proof(at: Callable[..., Judgement]) -> None:
+    assert said(at(60, sample_age_s=None)) == (Verdict.HOLD, Rule.NO_METRICS)
+    assert said(at(360, sample_age_s=None)) == (Verdict.FAIL, Rule.NO_METRICS)
+
+
 def test_a_load_that_does_not_get_through_is_named_where_data_are_missing(at: Callable[..., Judgement]) -> None:
     trouble = "slipway's own load does not get through: ConnectError"
     for verdict, elapsed_s in ((Verdict.HOLD, 60), (Verdict.FAIL, 360)):
@@ -163,6 +168,7 @@ def test_a_pass_needs_pods_that_were_well_for_the_whole_hold(evidence: Evidence,
             assert (one.ready, one.restarts, one.oom) == (True, 0, False)
             assert one.ready_s >= HOLD_S
         assert set(evidence.answered) == set(Source)
+        assert evidence.sample_age_s is not None
         if evidence.canary.total.trials >= WAIVED.gross_min_requests:
             assert (evidence.canary.total.rate or 0) <= WAIVED.max_error_rate
 
