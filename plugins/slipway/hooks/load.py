@@ -118,14 +118,13 @@ class _Process:
 
     def stop(self) -> Report:
         """End it, politely first, and return its last report."""
-        with suppress(ProcessLookupError):
-            os.killpg(self._process.pid, signal.SIGTERM)
-        try:
-            self._process.wait(STOP_S)
-        except subprocess.TimeoutExpired:
+        for number, patience_s in ((signal.SIGTERM, STOP_S), (signal.SIGKILL, None)):
+            if self._process.poll() is not None:
+                break
             with suppress(ProcessLookupError):
-                os.killpg(self._process.pid, signal.SIGKILL)
-            self._process.wait()
+                os.killpg(self._process.pid, number)
+            with suppress(subprocess.TimeoutExpired):
+                self._process.wait(patience_s)
         os.close(self._alive)
         self._reader.join(STOP_S)
         if self._process.stdout is not None and not self._reader.is_alive():
