@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from airflow.sdk import get_current_context, task
+from airflow.sdk import get_current_context
+
+from slipway.operators.ending import step
 
 
-@task(task_id="roll_back", retries=2, doc_md="Traffic first, then Helm, Rollout and followers; each truth is proved.")
+@step(task_id="roll_back", retries=2, doc_md="Traffic first, then Helm, Rollout and followers; each truth is proved.")
 def roll_back() -> str:
     """Take the active release back, or the promoted one when none is active."""
     from slipway.flow import without_ledger
@@ -20,7 +22,7 @@ def roll_back() -> str:
     return without_ledger.take_back(site, actor=actor, reason=asked.reason).id
 
 
-@task(task_id="watch", retries=0, doc_md="Finishes releases whose run is over, or that nobody carries any more.")
+@step(task_id="watch", retries=0, doc_md="Finishes releases whose run is over, or that nobody carries any more.")
 def watch() -> int:
     """Finish what a dead scheduler, a deleted run or a killed task left; one log line when there is nothing."""
     from slipway.flow import watchdog
@@ -30,7 +32,8 @@ def watch() -> int:
     task_instance = context["ti"]
 
     def run_state(run_id: str) -> str | None:
-        # None for a run that was deleted.
-        return task_instance.get_dagrun_state(dag_id="release", run_id=run_id)
+        # None for a run that was deleted; else an enum, whose text is not its value.
+        state = task_instance.get_dagrun_state(dag_id="release", run_id=run_id)
+        return None if state is None else str(getattr(state, "value", state))
 
     return watchdog.round_(ledger(), run_state)

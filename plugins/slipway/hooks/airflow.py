@@ -26,6 +26,8 @@ NOT_FOUND = 404
 CONFLICT = 409
 INVALID = frozenset({400, 422})
 SHOWN = 500
+ENDING = "slipway.ending"
+"""Logger of the sentence with which an error of ours ends a task; `slipway.operators.ending` writes it."""
 
 
 @dataclass(frozen=True)
@@ -154,8 +156,11 @@ class Airflow:
         answer = self._send("GET", f"{path}?full_content=true&map_index={task['map_index']}")
         lines = answer.json()["content"] if answer.is_success else []
         for line in reversed(lines):
-            details = line.get("error_detail") if isinstance(line, Mapping) else None
-            if details:
+            if not isinstance(line, Mapping):
+                continue
+            if line.get("logger") == ENDING and line.get("error"):
+                return Failure(_name(task), str(line["error"]), str(line["event"]))
+            if details := line.get("error_detail"):
                 return Failure(_name(task), str(details[0]["exc_type"]), str(details[0]["exc_value"]))
         return Failure(_name(task), "", "")
 

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 from airflow.providers.standard.exceptions import HITLRejectException, HITLTimeoutError
 from airflow.providers.standard.operators.hitl import ApprovalOperator
 
+from slipway.operators.ending import told
+
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
@@ -26,6 +28,7 @@ class ReleaseApproval(ApprovalOperator):
         self.environment = environment
         self.release_id = release_id
 
+    @told()
     def execute(self, context: Context) -> Any:
         """Ask, or go on where nobody has to be asked."""
         approval = self._approval()
@@ -37,6 +40,7 @@ class ReleaseApproval(ApprovalOperator):
         self._tell(approval, str(context["dag_run"].triggering_user_name or ""))
         return super().execute(context)
 
+    @told()
     def execute_complete(self, context: Context, event: dict[str, Any]) -> Any:
         """Read the answer. Without a yes the release is cancelled here: settle only runs once the lock was taken.
 

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator
 
+from slipway.operators.ending import told
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -33,6 +35,7 @@ class CanarySensor(BaseOperator):
         self.stage = stage
         self.raises = raises
 
+    @told()
     def execute(self, context: Context) -> Any:
         """Raise the weight, and hand the watch over to the triggerer."""
         del context
@@ -55,6 +58,7 @@ class CanarySensor(BaseOperator):
             timeout=timedelta(seconds=longest_s),
         )
 
+    @told()
     def execute_complete(self, context: Context, event: dict[str, Any]) -> dict[str, Any]:
         """Read the verdict.
 

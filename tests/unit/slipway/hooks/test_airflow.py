@@ -190,6 +190,18 @@ def test_a_failure_is_told_in_the_words_of_its_exception(connect: Callable[[Serv
     ]  # fmt: skip
 
 
+def test_an_error_of_ours_is_told_in_its_own_sentence(connect: Callable[[Server], Airflow]) -> None:
+    said = {"event": "Secret shop/secrets does not exist", "logger": "slipway.ending", "error": "RefusedError"}
+    server = Server(
+        get_taskInstances={"task_instances": [task("check", "failed", "1")]},
+        get_1={"content": [{"event": "begin"}, said, {"event": "Task exited", "exit_code": 1}]},
+    )
+
+    assert connect(server).failures("release", "run") == [
+        Failure("check", "RefusedError", "Secret shop/secrets does not exist")
+    ]
+
+
 def test_a_missing_variable_is_named() -> None:
     with pytest.raises(RefusedError) as caught:
         Login.from_environment({"SLIPWAY_AIRFLOW_URL": "http://x", "SLIPWAY_AIRFLOW_USER": ""})

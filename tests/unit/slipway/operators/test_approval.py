@@ -10,6 +10,7 @@ import pytest
 from slipway.errors import RefusedError
 from slipway.flow import configure, site
 from slipway.operators.approval import ReleaseApproval
+from slipway.operators.ending import Ended
 
 CONTEXT: Any = {"dag_run": SimpleNamespace(triggering_user_name="ann")}
 
@@ -58,8 +59,9 @@ def test_anything_else_cancels_it_with_the_reason(
     approval: ReleaseApproval, given_up: list[tuple[object, ...]], event: dict[str, Any], actor: str, reason: str,
     mend: str,
 ) -> None:  # fmt: skip
-    with pytest.raises(RefusedError) as refused:
+    with pytest.raises(Ended) as ended:
         approval.execute_complete(CONTEXT, event)
 
-    assert str(refused.value) == f"{reason}\n  do     {mend}"
+    assert isinstance(ended.value.error, RefusedError)
+    assert str(ended.value.error) == f"{reason}\n  do     {mend}"
     assert given_up == [("ledger", "r", actor, reason)]
