@@ -41,6 +41,17 @@ def test_every_task_says_what_it_does(dags: dict[str, DAG], name: str) -> None:
     assert silent == []
 
 
+def test_each_task_of_a_release_says_what_green_proves_and_what_to_do_when_it_is_red(dags: dict[str, DAG]) -> None:
+    from slipway.groups.guide import GUIDE
+
+    tasks = dags["release"].task_dict
+
+    assert set(GUIDE) == set(tasks), "a text for each task, and no text for none"
+    assert {name: task.doc_md for name, task in tasks.items()} == dict(GUIDE)
+    for name, text in GUIDE.items():
+        assert re.fullmatch(r"[A-Z][^;]+; green proves that [^;]+; when red, [^;]+\.", text), name
+
+
 @pytest.mark.parametrize("name", IDS)
 def test_nothing_skips_the_teardown(dags: dict[str, DAG], name: str) -> None:
     """A run that times out, or that fails fast, has its teardowns skipped by Airflow, too."""

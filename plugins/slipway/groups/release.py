@@ -5,9 +5,11 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
-from airflow.sdk import DAG, get_current_context, task, task_group
+from airflow.sdk import DAG, get_current_context, task_group
 
+from slipway.groups.guide import GUIDE
 from slipway.operators.approval import ReleaseApproval
+from slipway.operators.ending import UntilSettled, step
 from slipway.sensors.canary import CanarySensor
 
 RELEASE_ID = "{{ ti.xcom_pull(task_ids='configure.plan') }}"
@@ -19,6 +21,7 @@ def configure() -> Any:
     planned = plan(check())
     agreed = ReleaseApproval(
         task_id="approve",
+        doc_md=GUIDE["configure.approve"],
         environment="{{ params.environment }}",
         release_id=RELEASE_ID,
         subject="Release {{ params.application }} {{ params.version }} to {{ params.environment }}?",
@@ -30,7 +33,7 @@ def configure() -> Any:
     return locked
 
 
-@task(doc_md="Specs, chart, cluster, secrets and ledger are looked at; nothing is touched.")
+@step(doc_md=GUIDE["configure.check"])
 def check() -> dict[str, Any]:
     """Look at everything that can be wrong."""
     from slipway.flow import configure as flow
@@ -40,7 +43,7 @@ def check() -> dict[str, Any]:
     return parameters.model_dump(mode="json")
 
 
-@task(doc_md="The release gets its id and is written down, and what is going to happen is logged.")
+@step(doc_md=GUIDE["configure.plan"])
 def plan(parameters: dict[str, Any]) -> str:
     """Write the release down and tell people that it begins."""
     from slipway.flow import configure as flow
@@ -62,7 +65,7 @@ def plan(parameters: dict[str, Any]) -> str:
     return release.id
 
 
-@task(doc_md="The lock of this application in this environment, and what the release goes back to.")
+@step(doc_md=GUIDE["configure.acquire"])
 def acquire(release_id: str) -> str:
     """Take the lock."""
     from slipway.flow import configure as flow
@@ -80,15 +83,15 @@ def build(release_id: Any) -> Any:
     return images_done(release_id, made)
 
 
-@task
+@step(doc_md=GUIDE["build.images"])
 def images(release_id: str) -> list[str]:
     """List the images of the release."""
     step = _step(release_id)
     return [one.name for one in step.site.spec.images]
 
 
-@task(
-    doc_md="Build or recognise it, gates, scan, SBOM, push, digest.",
+@step(
+    doc_md=GUIDE["build.image"],
     map_index_template="{{ task.op_kwargs['name'] }}",
     max_active_tis_per_dagrun=1,
 )
@@ -99,7 +102,7 @@ def image(release_id: str, name: str) -> str:
     return flow.image(_step(release_id, within_s=flow.LONGEST_S), name)
 
 
-@task
+@step(doc_md=GUIDE["build.images_done"])
 def images_done(release_id: str, references: list[str]) -> str:
     """Write down that every image is there."""
     from slipway.flow import build as flow
@@ -118,7 +121,7 @@ def deploy(release_id: Any) -> Any:
     return deployed
 
 
-@task
+@step(doc_md=GUIDE["deploy.chart"])
 def chart(release_id: str) -> None:
     """Lint, render, ask the API server, and hold the difference against what may change."""
     from slipway.flow import deploy as flow
@@ -126,7 +129,7 @@ def chart(release_id: str) -> None:
     flow.check(_step(release_id))
 
 
-@task
+@step(doc_md=GUIDE["deploy.upgrade"])
 def upgrade(release_id: str) -> str:
     """Upgrade by Helm; the Rollout stops before its first pod."""
     from slipway.flow import deploy as flow
@@ -145,7 +148,7 @@ def migrate(release_id: Any) -> Any:
     return migrated
 
 
-@task
+@step(doc_md=GUIDE["migrate.backup"])
 def backup(release_id: str) -> str | None:
     """Back the database up."""
     from slipway.flow import migrate as flow
@@ -153,7 +156,7 @@ def backup(release_id: str) -> str | None:
     return flow.backup(_step(release_id, within_s=3600))
 
 
-@task
+@step(doc_md=GUIDE["migrate.verify_backup"])
 def verify_backup(release_id: str) -> None:
     """Restore the backup beside the database and compare every row."""
     from slipway.flow import migrate as flow
@@ -161,7 +164,7 @@ def verify_backup(release_id: str) -> None:
     flow.verify_backup(_step(release_id, within_s=3600))
 
 
-@task(task_id="migrate")
+@step(task_id="migrate", doc_md=GUIDE["migrate.migrate"])
 def run_migration(release_id: str) -> str:
     """Bring the schema to the new version by a Job of the new image."""
     from slipway.flow import migrate as flow
@@ -176,7 +179,7 @@ def monitoring(release_id: Any) -> Any:
     return targets(release_id)
 
 
-@task
+@step(doc_md=GUIDE["monitoring.targets"])
 def targets(release_id: str) -> str:
     """Ask Prometheus for what the judge will ask for."""
     from slipway.flow import monitoring as flow
@@ -189,19 +192,17 @@ def targets(release_id: str) -> str:
 def canary(release_id: Any) -> Any:
     """Carry the new version to all of the traffic."""
     tested = smoke_test(release_id)
-    at_10 = CanarySensor(task_id="watch_10", doc_md="10 % of the requests.", release_id=RELEASE_ID, stage="weight-10")
-    at_50 = CanarySensor(task_id="watch_50", doc_md="50 % of the requests.", release_id=RELEASE_ID, stage="weight-50")
+    at_10 = CanarySensor(task_id="watch_10", doc_md=GUIDE["canary.watch_10"], release_id=RELEASE_ID, stage="weight-10")
+    at_50 = CanarySensor(task_id="watch_50", doc_md=GUIDE["canary.watch_50"], release_id=RELEASE_ID, stage="weight-50")
     to_all = all_traffic(release_id)
     followed = followers(release_id)
-    baked = CanarySensor(
-        task_id="bake", doc_md="All requests, the old version at full size.", release_id=RELEASE_ID, stage="weight-100"
-    )
+    baked = CanarySensor(task_id="bake", doc_md=GUIDE["canary.bake"], release_id=RELEASE_ID, stage="weight-100")
     promoted = promote(release_id)
     tested >> at_10 >> at_50 >> to_all >> followed >> baked >> promoted
     return promoted
 
 
-@task
+@step(doc_md=GUIDE["canary.smoke_test"])
 def smoke_test(release_id: str) -> None:
     """Start the first pod, without traffic, and ask it directly."""
     from slipway.flow import canary as flow
@@ -209,7 +210,7 @@ def smoke_test(release_id: str) -> None:
     flow.start_pods(_step(release_id))
 
 
-@task
+@step(doc_md=GUIDE["canary.all_traffic"])
 def all_traffic(release_id: str) -> None:
     """Give the new version all of the traffic, the old one standing by."""
     from slipway.canary.plan import Stage
@@ -218,7 +219,7 @@ def all_traffic(release_id: str) -> None:
     flow.raise_weight(_step(release_id), Stage.WEIGHT_100)
 
 
-@task
+@step(doc_md=GUIDE["canary.followers"])
 def followers(release_id: str) -> None:
     """Bring worker, scheduler and page to the new version."""
     from slipway.flow import followers as flow
@@ -226,7 +227,7 @@ def followers(release_id: str) -> None:
     flow.upgrade_all(_step(release_id, within_s=1800))
 
 
-@task
+@step(doc_md=GUIDE["canary.promote"])
 def promote(release_id: str) -> str:
     """Make the new version the stable one: the last act."""
     from slipway.flow import canary as flow
@@ -235,7 +236,7 @@ def promote(release_id: str) -> str:
     return release_id
 
 
-@task(task_id="announce", doc_md="May fail without touching the cluster.")
+@step(task_id="announce", doc_md=GUIDE["announce"])
 def announce(release_id: str) -> None:
     """Tell people."""
     from slipway.flow import finish
@@ -249,17 +250,16 @@ def announce(release_id: str) -> None:
     finish.announce(Step(Site.of(facts), store, release, facts))
 
 
-@task(
+@step(
     task_id="settle",
     retries=5,
     retry_delay=timedelta(seconds=10),
-    doc_md="Runs whatever happened: promoted, or taken back completely.",
+    retry_policy=UntilSettled(),
+    doc_md=GUIDE["settle"],
 )
 def settle() -> None:
     """Give the release its end, and the run its true colour."""
-    from airflow.sdk.exceptions import AirflowFailException
-
-    from slipway.errors import LedgerError, VerdictError
+    from slipway.errors import LedgerError
     from slipway.flow import finish, without_ledger
     from slipway.flow.site import Site, ledger
 
@@ -274,9 +274,6 @@ def settle() -> None:
             finish.settle(release_id, store, failed=failed)
         finally:
             finish.dossier(release_id, store)
-    except VerdictError as error:
-        # Settled, and not promoted: the run is red, and trying again would change nothing.
-        raise AirflowFailException(str(error)) from None
     except LedgerError:
         # The users do not wait for a database; the rest is tried again, and then the watchdog's.
         asked = _parameters()
