@@ -78,6 +78,7 @@ class Watch:
         self._clerk = Clerk()
         self._said: tuple[object, ...] = ()
         self._spooled = False
+        self._left_out = 0
         self._superseded = ""
         self._hear_at = 0.0
         self._reference = _reference(step) if stage.weight == 100 and window.stable else None
@@ -128,8 +129,12 @@ class Watch:
     def _write(self, found: Look) -> None:
         """Keep a look; a verdict before this returns, as the step after it reads it."""
         if found.judgement.verdict is Verdict.HOLD:
-            if not self._clerk.begin(lambda: self._record(found)):
-                log.warning("a sample was not kept: the ledger is still busy with the one before")
+            if self._clerk.begin(lambda: self._record(found)):
+                self._left_out = 0
+                return
+            self._left_out += 1
+            if self._left_out == 1:
+                log.warning("the ledger is slow: samples are left out until it has kept the last one")
             return
         if found.judgement.verdict is Verdict.FAIL and self._clerk.is_busy:
             self._spool(found)  # first: a ledger that hangs may do so for longer than this process lives
