@@ -118,8 +118,12 @@ PROMOTED_LAST = {
 }
 LOST = _target(Part.ROLLBACK, "rollbacks by hand: requests lost", "of them", 0)
 PARSE = {name: _target(Part.PARSE, f"parse of dags/{name}.py after airflow.sdk", "s", 0.5) for name in DAGS}
-MODULES = {name: _target(Part.PARSE, f"dags/{name}.py: modules added to those of airflow.sdk", "modules") for name in DAGS}
-HEAVY = _target(Part.PARSE, "all DAG files: clients, drivers or provider operators among the modules added", "modules", 0)
+MODULES = {
+    name: _target(Part.PARSE, f"dags/{name}.py: modules added to those of airflow.sdk", "modules") for name in DAGS
+}
+HEAVY = _target(
+    Part.PARSE, "all DAG files: clients, drivers or provider operators among the modules added", "modules", 0
+)
 REST = _target(Part.DEMO, "each release: its time without holds, image builds and pod starts", "s", 90)
 WITH_PODS = _target(Part.DEMO, "each release: its time without holds and image builds, pod starts included")
 DEMO = (
