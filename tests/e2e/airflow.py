@@ -104,9 +104,13 @@ class Airflow(httpx.Client):
             within_s=within_s,
         )
 
-    def tries(self, run: Run, task_id: str) -> int:
-        """Return how often a task was started."""
-        return int(self.get(f"{run.path}/taskInstances/{task_id}").json()["try_number"])
+    def tries(self, run: Run, task_id: str, *, index: int = -1) -> int:
+        """Return how often a task was started.
+
+        :param index: which one of a mapped task.
+        """
+        path = f"{run.path}/taskInstances/{task_id}" + (f"/{index}" if index >= 0 else "")
+        return int(self.get(path).json()["try_number"])
 
     def log(self, run: Run, task_id: str, *, attempt: int | None = None, index: int = -1) -> str:
         """Return what a task said, one message a line.
@@ -114,7 +118,7 @@ class Airflow(httpx.Client):
         :param attempt: which try, counted from 1; default: the last.
         :param index: which one of a mapped task.
         """
-        number = attempt or self.tries(run, task_id)
+        number = attempt or self.tries(run, task_id, index=index)
         path = f"{run.path}/taskInstances/{task_id}/logs/{number}"
         found = self.get(
             path, params={"map_index": index, "full_content": True}, headers={"Accept": "application/json"}
