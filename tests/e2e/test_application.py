@@ -217,6 +217,23 @@ def test_an_upgrade_in_the_middle_of_a_canary_leaves_weights_and_selectors_alone
     assert application.rollout()["status"]["currentStepIndex"] == 6
 
 
+def test_a_canary_is_read_every_second_and_by_one_endpoint(
+    application: Application, canary: Canary, namespace: str
+) -> None:
+    status = application.rollout()["status"]
+    new, old = (
+        f'up{{namespace="{namespace}", rollouts_pod_template_hash="{status[key]}"}}'
+        for key in ("currentPodHash", "stableRS")
+    )
+    eventually("a reading a second", lambda: query(f"count_over_time({new}[6s]) >= 5"), within_s=30)
+    assert len(query(new)) == len([pod for pod in application.pods("backend") if _role(pod) == "canary"]) == 1
+    assert query(f"count_over_time({old}[6s]) > 4") == [], "the others are read every 2 s here"
+
+
+def _role(pod: dict[str, Any]) -> str:
+    return str(pod["metadata"]["labels"].get("role", ""))
+
+
 def test_the_cluster_itself_takes_back_a_canary_that_nobody_carries(
     application: Application, canary: Canary, namespace: str
 ) -> None:
