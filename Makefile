@@ -10,15 +10,15 @@ RUN := $(VENV)/bin/python
 UV_VERSION := 0.13.9
 TESTBED := $(RUN) -m testbed
 RUNTIME := $(RUN) -m runtime
-# Three releases with their holds, and what looks at them afterwards: a target of their own.
-RELEASES := tests/e2e/test_faults.py tests/e2e/test_release.py tests/e2e/test_ui.py
+# What waits for something to run out (a heartbeat of Airflow, a watchdog's minute, an approval): minutes each.
+SLOW := tests/e2e/test_approval.py tests/e2e/test_faults.py tests/e2e/test_supersede.py
 # The application is shipped in images with dependencies of their own, so its tests run with exactly those.
 APP_VENV := .cache/app-backend-venv
 APP_TEST := $(APP_VENV)/bin/python -m pytest -c include/app/backend/pyproject.toml --rootdir=.
 
 .PHONY: help
 help: ## list what can be made
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: demo
 demo: up ## set everything up, then release 0.9.0, 1.0.0 and a bad 1.0.1 under traffic, before your eyes
@@ -36,11 +36,11 @@ test: check up ## all tests, on a real cluster: unit, integration, end to end
 	@echo "== integration tests: the application on a real PostgreSQL and Redis"
 	@$(APP_TEST) tests/integration/app -q -n 2
 	@echo "== end-to-end tests on the testbed"
-	@$(RUN) -m pytest tests/e2e --durations=10 $(RELEASES:%=--ignore=%)
+	@$(RUN) -m pytest tests/e2e --durations=10 $(SLOW:%=--ignore=%)
 
-.PHONY: test-release
-test-release: up ## the long ones: the demo, faults in a canary, Airflow's UI in a browser
-	@$(RUN) -m pytest $(RELEASES) --durations=10
+.PHONY: test-slow
+test-slow: up ## the tests that wait for something to run out: approvals, dead workers, deleted runs
+	@$(RUN) -m pytest $(SLOW) --durations=10
 
 .PHONY: check
 check: $(VENV)/.ready $(APP_VENV)/.ready ## the inner loop, under two minutes: format, lint, types, unit tests
@@ -64,7 +64,10 @@ down: $(VENV)/.ready ## end Airflow and the testbed, and remove every trace of t
 	@$(TESTBED) down
 
 .PHONY: bench
-bench: up ## measure the figures of benchmarks/
+bench: up ## measure the figures of benchmarks/, about an hour
+	@$(RUN) -m benchmarks.judge
+	@$(RUN) -m benchmarks.application
+	@$(RUN) -m benchmarks.release
 	@$(RUN) -m benchmarks.testbed
 
 .PHONY: lock
