@@ -246,8 +246,11 @@ def _watch(judge: Judge, where: Place, release: Release) -> None:
         raise Failed(f"aborted by something else than the analysis: {state.describe()}")
 
 
-def _judged(release: Release, *, within_s: float) -> Judgement:
-    """Watch as the triggerer does, until there is a verdict."""
+def _judged(release: Release, *, within_s: float, stays: bool = False) -> Judgement:
+    """Watch as the triggerer does, until there is a verdict.
+
+    :param stays: whether to go on after a PASS until the time is over, and return the last look.
+    """
     from slipway.canary.plan import Stage
     from slipway.flow.watch import watching
     from slipway.names import Verdict
@@ -256,7 +259,8 @@ def _judged(release: Release, *, within_s: float) -> Judgement:
     with watching(release.id, Stage.WEIGHT_10) as watch:
         while True:
             found = watch.look().judgement
-            if found.verdict is not Verdict.HOLD or time.monotonic() > deadline:
+            is_over = found.verdict is Verdict.FAIL or (found.verdict is Verdict.PASS and not stays)
+            if is_over or time.monotonic() > deadline:
                 return found
             time.sleep(watch.poll_s)
 
@@ -281,10 +285,7 @@ def healthy(book: Book, runs: int) -> None:
                     release = where.begin(place.HEALTHY)
                     before = os.getloadavg()[0]
                     release.raise_weight(Stage.WEIGHT_10)
-                    until = time.monotonic() + HEALTHY_S
-                    found = _judged(release, within_s=HEALTHY_S)
-                    while found.verdict is Verdict.PASS and time.monotonic() < until:
-                        found = _judged(release, within_s=HEALTHY_S)
+                    found = _judged(release, within_s=HEALTHY_S, stays=True)
                     load.stop()
                 if found.verdict is Verdict.HOLD:
                     raise Failed(f"no verdict on a healthy canary in {HEALTHY_S:g} s: {found.reasons}")
