@@ -15,6 +15,7 @@ from tests.e2e.cluster import HOME, environment_of_build, kubectl, testbed
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from tests.e2e.page import Page
     from tests.e2e.release import Demo
 
 LAST = ("test_survival.py", "test_down.py")
@@ -78,3 +79,12 @@ def namespace(bed: None, request: pytest.FixtureRequest) -> Iterator[str]:
     kubectl("create", "namespace", name)
     yield name
     kubectl("delete", "namespace", name, "--wait=false")
+
+
+@pytest.fixture(scope="module")
+def page(namespace: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
+    """The second application and an Airflow of its own, about 30 s; nothing is installed yet."""
+    from tests.e2e.page import brought_up
+
+    with brought_up(namespace, tmp_path_factory.mktemp("page")) as running:
+        yield running

@@ -3,28 +3,41 @@
 It is the least that a release spec admits: one container, no database, no followers, no settings, no secrets, and
 other names everywhere. Slipway is given its folder by SLIPWAY_HOME; the Airflow is one of its own, beside that of this
 machine.
+
+Being small, it also is the one that is tried with bad input, and with a Prometheus that is away.
 """
 
 from __future__ import annotations
 
-import os
 import time
+from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NamedTuple
 
+import httpx
 import pytest
 from slipway.canary.plan import argo_steps
-from slipway.flow import credentials
-from slipway.ledger.store import Store
+from slipway.ledger.states import FORWARD
 from slipway.names import EventKind, ReleaseState
 from slipway.spec.catalog import Catalog
-from slipway.spec.model import Reference
 
-from tests.e2e.airflow import Airflow, runtime
-from tests.e2e.cluster import get, visit
-from tests.e2e.load import Answer, Load, lost
-from tests.e2e.release import sourced
+from tests.e2e import page as pages
+from tests.e2e import prometheus
+from tests.e2e.cluster import apply, eventually, get, visit
+from tests.e2e.load import Answer, lost
+from tests.e2e.page import (
+    APPLICATION,
+    ENVIRONMENT,
+    FAULTY,
+    FIRST,
+    PROJECT,
+    RELEASE_S,
+    RUN_S,
+    SECOND,
+    THIRD,
+    nothing_is_lost,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -32,42 +45,11 @@ if TYPE_CHECKING:
     from slipway.ledger.models import Record
 
     from tests.e2e.airflow import Run
+    from tests.e2e.load import Load
+    from tests.e2e.page import Page
 
 ROOT = Path(__file__).parents[2]
-PROJECT = Path(__file__).parent / "second/project"
-APPLICATION, ENVIRONMENT, NAMESPACE = "echo-page", "bench", "test-second-application"
-FIRST, SECOND = "1.0.0", "1.1.0"
-REQUESTS_PER_S = 40
-RELEASE_S = 240
-"""Longest release here; on a quiet machine one takes 40 to 70 s, three times 8 s of them holds."""
-RUNTIME = {
-    "SLIPWAY_RUNTIME_HOME": "/var/lib/slipway-runtime-second",
-    "SLIPWAY_RUNTIME_PORT": "8293",
-    "SLIPWAY_RUNTIME_SUFFIX": "_second",
-}
-
-
-@pytest.fixture(scope="module")
-def environ(namespace: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
-    """The variables of a running Airflow that finds the second project."""
-    assert namespace == NAMESPACE
-    state = tmp_path_factory.mktemp("state")
-    given = {**os.environ, **RUNTIME, "SLIPWAY_HOME": str(PROJECT), "SLIPWAY_STATE": str(state)}
-    runtime("down", environ=given)
-    up = runtime("up", environ=given)
-    assert up.returncode == 0, up.stderr
-    yield given
-    down = runtime("down", environ=given)
-    assert down.returncode == 0, down.stderr
-
-
-@pytest.fixture(scope="module")
-def store(environ: dict[str, str]) -> Store:
-    """The ledger of that Airflow."""
-    variables = sourced(runtime("env", environ=environ).stdout)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("AIRFLOW_CONN_SLIPWAY_LEDGER", variables["AIRFLOW_CONN_SLIPWAY_LEDGER"])
-        return Store(credentials.login(Reference(connection="slipway_ledger")).postgres_dsn)
+OUTAGE_S = 60
 
 
 def test_slipway_does_not_know_it_by_name() -> None:
@@ -85,58 +67,151 @@ def test_slipway_does_not_know_it_by_name() -> None:
 
 
 @pytest.mark.timeout(2 * RELEASE_S + 240)
-def test_it_is_installed_and_then_released_by_the_same_dag(environ: dict[str, str], store: Store) -> None:
-    users = Load(APPLICATION, REQUESTS_PER_S, ("/version", "/?say=hi"))
-    with Airflow.login("admin", environ) as airflow, users as load:
-        offered = airflow.get("/dags/release/details").json()["params"]["application"]["schema"]["enum"]
-        assert offered == [APPLICATION]
-        first = release(airflow, store, FIRST)
+def test_it_is_installed_and_then_released_by_the_same_dag(page: Page) -> None:
+    with page.users() as load:
+        offered = page.airflow.get("/dags/release/details").json()["params"]["application"]["schema"]["enum"]
+        assert offered == sorted([APPLICATION, *pages.BROKEN])
+        first = page.release(FIRST)
         installed_at = time.time()
-        second = release(airflow, store, SECOND)
+        second = page.release(SECOND)
         answers = load.stop()
 
-    assert [one.state for one in store.recent(APPLICATION, ENVIRONMENT)] == [ReleaseState.PROMOTED] * 2
+    assert [one.state for one in page.store.recent(APPLICATION, ENVIRONMENT)] == [ReleaseState.PROMOTED] * 2
     assert passed(first) == ["weight-100"], "a first version shares its traffic with none"
     assert passed(second) == ["weight-10", "weight-50", "weight-100"]
     assert second.previous is not None
     assert second.previous.version == FIRST
 
-    page = visit(APPLICATION)
-    assert (page.status_code, f"<title>echo {SECOND}</title>" in page.text) == (200, True), page.text
+    seen = visit(APPLICATION)
+    assert (seen.status_code, f"<title>echo {SECOND}</title>" in seen.text) == (200, True), seen.text
     served = [answer for answer in answers if answer.at > installed_at]
     assert lost(served) == []
     assert shares(second, served) == {10: pytest.approx(0.1, abs=0.08), 50: pytest.approx(0.5, abs=0.1)}
     assert served[-1].version == SECOND
 
-    rollout = get("rollout", "page", namespace=NAMESPACE)
+    rollout = get("rollout", pages.ROLLOUT, namespace=page.namespace)
     assert rollout["spec"]["strategy"]["canary"]["steps"] == argo_steps()
     assert rollout["status"]["stableRS"] == rollout["status"]["currentPodHash"]
 
 
-def release(airflow: Airflow, store: Store, version: str) -> Record:
-    """Release a version as a person does, and return its record."""
-    begun = time.monotonic()
-    conf = {"application": APPLICATION, "environment": ENVIRONMENT, "version": version}
-    run = airflow.trigger("release", conf, f"second-{version}")
-    state = airflow.wait(run, within_s=RELEASE_S)
-    assert state == "success", told(airflow, run)
-    print(f"{APPLICATION} {version}: {time.monotonic() - begun:.0f} s")
-    [found] = [one for one in store.recent(APPLICATION, ENVIRONMENT) if one.version == version]
-    return store.record(found.id)
+# -- bad input, and a Prometheus that is away, in the same minute ---------------------------------------------------
+
+CLUE = Path("/tmp/slipway-was-here")  # noqa: S108 - what a shell would leave
+METACHARACTERS = f"{{{{ 7*7 }}}} $(touch {CLUE}) `touch {CLUE}`; touch {CLUE} ../../x"
+NO_NAMES = ("{{ 7*7 }}", f"$(touch {CLUE})", "../../x", "nowhere")
 
 
-def told(airflow: Airflow, run: Run) -> str:
-    """Return what the failed tasks of a run said."""
-    failed = [item for item in airflow.instances(run) if item["state"] == "failed"]
-    return "\n".join(
-        f"{item['task_id']}:\n{airflow.log(run, item['task_id'], index=item['map_index'])}" for item in failed
-    )
+def refused(serving: str) -> dict[str, tuple[dict[str, Any], str]]:
+    """Return what is typed, above a release that would begin, and a part of the sentence that it is refused with.
+
+    :param serving: the version that is promoted.
+    """
+    return {
+        "unknown-key": ({"verison": FAULTY}, "meant    version?"),
+        "released-already": ({"version": serving}, f"version {serving} is released already"),
+        "one-is-active": ({}, f"{APPLICATION}-{THIRD}-{ENVIRONMENT}"),
+        "unknown-key-in-a-spec": ({"application": pages.MISSPELT}, "meant    stable_service?"),
+        "no-secret": ({"application": pages.NO_SECRET}, "nowhere does not exist (keys: TOKEN)"),
+        "no-key-in-the-secret": ({"application": pages.NO_KEY}, f"{pages.SECRET} lacks OTHER"),
+        "chart-does-not-render": ({"application": pages.NO_CHART}, "nobody has written this chart yet"),
+        "no-such-rollout": ({"application": pages.NO_ROLLOUT}, "the chart renders no Rollout pages"),
+    }
+
+
+class Outage(NamedTuple):
+    """A release at 10 % while Prometheus is away.
+
+    :param away: ends when Prometheus answers again, with the seconds in which it did not.
+    """
+
+    run: Run
+    away: Future[float]
+    load: Load
+
+
+@pytest.fixture(scope="class")
+def outage(page: Page) -> Iterator[Outage]:
+    page.ensure_installed()
+    with page.users() as load, ThreadPoolExecutor(1) as beside:
+        run = page.at_ten_percent(THIRD, summary=METACHARACTERS, ignore_freeze_reason=METACHARACTERS)
+        away = beside.submit(prometheus.be_away, OUTAGE_S)
+        eventually("a silent Prometheus", prometheus.is_silent, within_s=20)
+        yield Outage(run, away, load)
+
+
+class TestPrometheusIsAway:
+    """Prometheus is down for a minute with a healthy canary at 10 %; meanwhile people type what they should not."""
+
+    @pytest.mark.timeout(RUN_S + 60)
+    def test_bad_input_is_refused_in_configure_and_nothing_is_touched(self, page: Page, outage: Outage) -> None:
+        apply(page.namespace, {"kind": "Secret", "apiVersion": "v1", "metadata": {"name": pages.SECRET},
+                               "stringData": {"TOKEN": "something"}})  # fmt: skip
+        serving = page.store.last_promoted(APPLICATION, ENVIRONMENT)
+        assert serving is not None
+        typed = refused(serving.version)
+        before = page.touched()
+        runs = {name: page.trigger(**{"version": FAULTY, **conf}) for name, (conf, _) in typed.items()}
+        said = {}
+        for name, run in runs.items():
+            assert page.airflow.wait(run, within_s=120) == "failed", name
+            tasks = page.airflow.tasks(run)
+            assert [task for task, state in tasks.items() if state in ("success", "failed")] == ["configure.check"]
+            said[name] = page.airflow.log(run, "configure.check")
+        missing = {name: said[name] for name, (_, sentence) in typed.items() if sentence not in said[name]}
+        assert missing == {}
+        assert [name for name, log in said.items() if "\n  do " not in log and "meant" not in log] == []
+        assert page.touched() == before
+        assert page.release_of(outage.run).state in FORWARD, "the release that is under way has noticed nothing"
+
+    @pytest.mark.usefixtures("outage")
+    @pytest.mark.parametrize("name", ["application", "environment", "version"])
+    def test_what_names_nothing_is_refused_by_the_form(self, page: Page, name: str) -> None:
+        for text in NO_NAMES:
+            with pytest.raises(httpx.HTTPStatusError, match=rf"400 .*{name}"):
+                page.trigger(**{"version": FAULTY, name: text})
+
+    @pytest.mark.timeout(RUN_S)
+    def test_the_canary_is_promoted_nevertheless(self, page: Page, outage: Outage) -> None:
+        """A silent Prometheus says nothing about a canary, and slipway waits until it speaks again."""
+        away_s = outage.away.result(timeout=180)
+        assert away_s > OUTAGE_S
+        assert page.airflow.wait(outage.run, within_s=RELEASE_S) == "success", page.told(outage.run)
+        nothing_is_lost(outage.load.answers())
+        record = page.store.record(page.release_of(outage.run).id)
+        print(f"nobody could ask Prometheus for {away_s:.0f} s; passed {passed(record)}")
+        assert passed(record) == ["weight-10", "weight-50", "weight-100"]
+        assert watched_s(record, "weight-10") > OUTAGE_S, "the comparison is blind: 10 % was over before the outage"
+
+    def test_parameters_are_data(self, page: Page, outage: Outage) -> None:
+        """No shell, no template and no path is made of what a person types; it is shown as it was typed."""
+        [planned] = [
+            event.payload
+            for event in page.store.events(page.release_of(outage.run).id)
+            if event.kind is EventKind.PLANNED
+        ]
+        assert (planned["change_summary"], planned["ignore_freeze_reason"]) == (METACHARACTERS, METACHARACTERS)
+        assert not CLUE.exists()
 
 
 def passed(record: Record) -> list[str]:
     """Return the stages that the judge passed, in their order."""
-    verdicts = [event.payload for event in record.events if event.kind is EventKind.VERDICT]
-    return [str(one["stage"]) for one in verdicts if one["verdict"] == "PASS"]
+    return [str(one.payload["stage"]) for one in verdicts(record) if one.payload["verdict"] == "PASS"]
+
+
+def watched_s(record: Record, stage: str) -> float:
+    """Return how long a stage was watched until it passed."""
+    [start] = [
+        event.payload["start"]
+        for event in record.events
+        if event.kind is EventKind.STEP_STARTED and event.payload["stage"] == stage
+    ]
+    [end] = [one.at for one in verdicts(record) if (one.payload["verdict"], one.payload["stage"]) == ("PASS", stage)]
+    return (end - datetime.fromisoformat(start)).total_seconds()
+
+
+def verdicts(record: Record) -> list[Any]:
+    """Return the events of verdicts."""
+    return [event for event in record.events if event.kind is EventKind.VERDICT]
 
 
 def shares(record: Record, answers: list[Answer]) -> dict[int, float]:
