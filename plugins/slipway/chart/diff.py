@@ -75,7 +75,8 @@ class Difference:
             raise GateError(
                 f"the upgrade would touch more than {allowed}, so users would meet the new version before the canary",
                 found=", ".join(others),
-                mend="ship what changes these in a release of its own, or find why the chart renders them anew",
+                mend="bring what changes these to the version that serves first (scripts/deploy/deploy_k8s.sh), or "
+                "find why the chart renders them anew",
             )
 
 

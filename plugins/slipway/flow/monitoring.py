@@ -39,11 +39,15 @@ def prove(step: Step) -> None:
         numbers: dict[str, float] = {"targets": targets}
         if not base.is_first:
             query = fill(site.spec.workload.metrics.requests, namespace=site.namespace, pod_hash=base.hash)
-            age_s = prometheus.scalar(f"time() - max(timestamp({query}))")
             pods = prometheus.scalar(f"count(count by (pod) ({query}))") or 0
             limit_s = SCRAPES * site.environment.monitoring.scrape_interval_s
-            if age_s is None and site.environment.canary.load.kind != "live":
-                age_s, pods = _read_without_requests(step, prometheus)
+            age_s, read = _last_read(step, prometheus)
+            if not pods and site.environment.canary.load.kind == "live":
+                age_s = None
+            elif not pods:
+                # Most counters have no series before their first request, and no user is expected here.
+                log.info("the stable version has had no request yet; its pods are read")
+                pods = read
             if age_s is None or age_s > limit_s:
                 raise MetricsError(
                     f"Prometheus does not see the stable version {base.hash} of {site.place}",
@@ -57,17 +61,13 @@ def prove(step: Step) -> None:
     step.advance(ReleaseState.MONITORED, numbers)
 
 
-def _read_without_requests(step: Step, prometheus: Prometheus) -> tuple[float | None, float]:
-    """Return how long ago the stable version's pods were read, and how many, where no user asks them for anything.
-
-    Most counters have no series before their first request; that Prometheus reads the pods has to do.
-    """
+def _last_read(step: Step, prometheus: Prometheus) -> tuple[float | None, float]:
+    """Return how long ago the stable version's pods were read, the one left alone longest, and how many they are."""
     site, base = step.site, step.facts.base
     read = Scrapes(prometheus, site.namespace, site.spec.workload.metrics.pod_hash_label).of(base.hash)
     now = prometheus.scalar("vector(time())")
     if not read or now is None:
         return None, 0
-    log.info("the stable version has had no request yet; its pods are read")
     return max(now - min(read.values()), 0.0), len(read)
 
 

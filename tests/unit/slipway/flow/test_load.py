@@ -171,13 +171,14 @@ def test_people_are_told_of_a_waiver_at_both_ends(monkeypatch: pytest.MonkeyPatc
 
 @dataclass
 class Quiet:
-    """A Prometheus that reads a pod, of which no request is known."""
+    """A Prometheus that reads a pod, of which no request is known, unless it is said."""
 
     read_at: float | None
+    counted: float | None = None
 
     def scalar(self, query: str) -> float | None:
-        if query.startswith(("time() - max(timestamp(", "count(count by (pod) (")):
-            return None
+        if query.startswith("count(count by (pod) ("):
+            return self.counted
         return 1000.0 if query == "vector(time())" else 7.0
 
     def ask(self, query: str) -> list[Sample]:
@@ -205,3 +206,13 @@ def test_a_version_that_nobody_uses_is_seen_by_its_pods_where_no_user_is_expecte
         return
     monitoring.prove(step)
     assert advanced[0][1]["stable_pods"] == 1
+
+
+def test_a_version_whose_pods_are_read_no_more_is_not_seen_however_many_requests_are_known(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A sum answers with the time of the question, however old what it adds up is."""
+    monkeypatch.setattr(Site, "prometheus", lambda _: nullcontext(Quiet(900, counted=3)))
+    step: Any = SimpleNamespace(site=site(USERS), facts=Facts(Base("1.0.0", 1, "old1"), {}, "new1", 2, {}, None))
+    with pytest.raises(MetricsError, match="the newest sample is 100 s old"):
+        monitoring.prove(step)
