@@ -46,8 +46,8 @@ def test_a_target_is_up_with_its_pod_template_hash(app: str) -> None:
     pod = pods(app, app="app")[0]
     template = pod["metadata"]["labels"]["rollouts-pod-template-hash"]
     wanted = f'up{{namespace="{app}", rollouts_pod_template_hash="{template}"}} == 1'
-    # Mostly six seconds. A reloader that misses the change of the file looks again by itself only after three minutes.
-    found = eventually("the target", lambda: query(wanted), within_s=200)
+    # Mostly six seconds, and ten more where the reloader missed the change of the file and looks again by itself.
+    found = eventually("the target", lambda: query(wanted), within_s=60)
     assert [row["metric"]["pod"] for row in found] == [pod["metadata"]["name"]]
     assert query(f'app_requests_total{{namespace="{app}", code="200", rollouts_pod_template_hash="{template}"}}')
 
