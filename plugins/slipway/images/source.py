@@ -9,6 +9,7 @@ from datetime import UTC
 from typing import TYPE_CHECKING
 
 from slipway.errors import SpecError
+from slipway.spec.version import Version
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -29,7 +30,6 @@ EPOCH_ARG = "SOURCE_DATE_EPOCH"
 
 MB = 1_000_000
 _NAME = re.compile(r"[a-z0-9]+(?:[._-][a-z0-9]+)*")
-_VERSION = re.compile(r"\d{1,6}\.\d{1,6}\.\d{1,6}(?:[-+][0-9A-Za-z.+-]{1,60})?")
 _TAG_HASH_LENGTH = 12
 
 
@@ -132,11 +132,7 @@ def tag_for(version: str, source_sha: str) -> str:
     :param source_sha: see :func:`source_sha256`.
     :raises SpecError: not a version.
     """
-    if not _VERSION.fullmatch(version):
-        raise SpecError(
-            "not a version", found=repr(version[:80]), mend="use MAJOR.MINOR.PATCH, for example 1.0.0 or 1.0.0-rc.1"
-        )
-    return f"{version.replace('+', '_')}-{source_sha[:_TAG_HASH_LENGTH]}"
+    return f"{Version(version).text}-{source_sha[:_TAG_HASH_LENGTH]}"
 
 
 def timestamp(moment: datetime) -> str:

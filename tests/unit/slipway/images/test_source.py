@@ -14,6 +14,7 @@ from slipway.errors import SpecError
 from slipway.images.dockerfile import final_base, stages
 from slipway.images.normal import normalised
 from slipway.images.source import ImageBuild, Source, content_sha256, source_sha256, tag_for
+from slipway.spec.version import MAX_LENGTH
 
 BUILD = ImageBuild("backend", Path("app"))
 SOURCE = Source("a" * 40, datetime(2026, 11, 24, tzinfo=UTC), "c" * 64)
@@ -57,10 +58,16 @@ def test_every_input_of_an_image_matters() -> None:
 
 
 def test_a_tag_names_version_and_source() -> None:
-    assert tag_for("1.0.0-rc.1+b7", "0123456789abcdef") == "1.0.0-rc.1_b7-0123456789ab"
+    assert tag_for("1.0.0-rc.1", "0123456789abcdef") == "1.0.0-rc.1-0123456789ab"
 
 
-@pytest.mark.parametrize("version", ["", "1.0", "v1.0.0", "1.0.0 ", "1.0.0\n", "latest", "../1.0.0"])
+def test_every_version_that_may_be_released_makes_a_tag_that_a_registry_takes() -> None:
+    longest = "999999999.999999999.999999999-" + "a" * (MAX_LENGTH - 30)
+    assert len(longest) == MAX_LENGTH
+    assert len(tag_for(longest, "0" * 64)) <= 128
+
+
+@pytest.mark.parametrize("version", ["", "1.0", "v1.0.0", "1.0.0 ", "1.0.0\n", "1.0.0+b7", "latest", "../1.0.0"])
 def test_refuses_what_is_not_a_version(version: str) -> None:
     with pytest.raises(SpecError, match="not a version"):
         tag_for(version, "0" * 64)
