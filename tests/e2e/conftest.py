@@ -88,3 +88,10 @@ def page(namespace: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[P
 
     with brought_up(namespace, tmp_path_factory.mktemp("page")) as running:
         yield running
+
+
+@pytest.fixture
+def served(page: Page) -> str:
+    """The pod-template hash of the version that serves; the first one is installed where there is none yet."""
+    page.ensure_installed()
+    return page.stable()

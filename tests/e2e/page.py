@@ -1,4 +1,4 @@
-"""The second application in an Airflow of its own, for the tests of what can go wrong around a release.
+"""The second application in an Airflow of its own, for the tests that break something in the middle of a release.
 
 It is the quickest whole release there is: one container, no database, no followers. About half a minute lies between
 the trigger and a canary that users meet.
@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import signal
 import subprocess
 import time
 from collections import Counter
@@ -17,12 +18,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import psutil
+import psycopg
 import pytest
 import yaml
+from psycopg import sql
 from slipway.flow import credentials
 from slipway.ledger.store import Store
 from slipway.spec.model import Reference
 
+from runtime import settings, tree
 from tests.e2e.airflow import Airflow, runtime
 from tests.e2e.cluster import HOME, apply, eventually, get
 from tests.e2e.load import Load, lost
@@ -32,6 +37,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from slipway.ledger.models import Record, Release
+    from slipway.names import ReleaseState
 
     from tests.e2e.airflow import Run
     from tests.e2e.load import Answer
@@ -40,7 +46,7 @@ PROJECT = Path(__file__).parent / "second/project"
 APPLICATION, ENVIRONMENT = "echo-page", "bench"
 FIRST, SECOND, THIRD = "1.0.0", "1.1.0", "1.2.0"
 FAULTY = "1.3.0"
-"""A version that would be released, were it not for what is typed beside it."""
+"""The version that something always happens to, so that it is built once."""
 WRITTEN_FOR = "test-second-application"
 """The namespace that stands in the project's files."""
 ROLLOUT = "page"
@@ -51,7 +57,7 @@ RELEASE_S = 240
 """Longest release here; on a quiet machine one takes 40 to 70 s, three times 8 s of them holds."""
 SETTLED_S = 120
 RUN_S = SETTLED_S + RELEASE_S
-"""Longest release whose Prometheus goes away."""
+"""Longest release that something happens to."""
 RUNTIME = {
     "SLIPWAY_RUNTIME_HOME": "/var/lib/slipway-runtime-second",
     "SLIPWAY_RUNTIME_PORT": "8293",
@@ -107,6 +113,15 @@ class Page:
         eventually("a canary at 10 %", lambda: self.weight() == 10, within_s=30)
         return run
 
+    def ends(self, run: Run, state: ReleaseState, *, within_s: float = SETTLED_S) -> Release:
+        """Wait until a release has its end and its run is red, and return it."""
+        try:
+            eventually(f"a release that is {state}", lambda: self.release_of(run).state is state, within_s=within_s)
+        except AssertionError as error:
+            raise AssertionError(f"{error}; it is {self.release_of(run).state}; {self.told(run)}") from None
+        assert self.airflow.wait(run, within_s=60) == "failed"
+        return self.release_of(run)
+
     def told(self, run: Run) -> str:
         """Return what the failed tasks of a run said."""
         failed = [item for item in self.airflow.instances(run) if item["state"] == "failed"]
@@ -124,6 +139,12 @@ class Page:
         """Return the canary's share of the requests in percent, as Argo Rollouts says."""
         return int(self.status().get("canary", {}).get("weights", {}).get("canary", {}).get("weight", 0))
 
+    def stable(self) -> str:
+        """Return the pod-template hash of the version that serves, which has to be the only one."""
+        found = self.status()
+        assert (found["phase"], found["currentPodHash"]) == ("Healthy", found["stableRS"]), found
+        return str(found["stableRS"])
+
     def helm(self) -> dict[int, str]:
         """Return the status of each revision that Helm has."""
         labels = [one["metadata"]["labels"] for one in get("secrets", namespace=self.namespace, owner="helm")["items"]]
@@ -133,6 +154,13 @@ class Page:
         """Return what changes when anything is done to the application: the Rollout's generation, Helm's revisions."""
         return get("rollout", ROLLOUT, namespace=self.namespace)["metadata"]["generation"], self.helm()
 
+    def assert_back_on(self, stable: str) -> None:
+        """Make sure that the users and Helm are where they were."""
+        assert self.stable() == stable
+        assert self.weight() == 0
+        revisions = self.helm()
+        assert revisions[max(revisions)] == "deployed", revisions
+
     # -- users ---------------------------------------------------------------------------------------------------
 
     @contextmanager
@@ -141,6 +169,86 @@ class Page:
         with Load(APPLICATION, REQUESTS_PER_S, PATHS) as load:
             eventually("traffic", lambda: len(load.answers()) >= REQUESTS_PER_S, within_s=20)
             yield load
+
+    # -- the ledger ----------------------------------------------------------------------------------------------
+
+    @contextmanager
+    def ledger_away(self) -> Iterator[None]:
+        """Let nobody reach the ledger while the block lasts, as when its PostgreSQL is down; Airflow's own stays."""
+        chosen = settings.read(self.environ)
+        name = sql.Identifier(chosen.ledger)
+        with psycopg.connect(chosen.postgres, autocommit=True) as administrator:
+            administrator.execute(sql.SQL("ALTER DATABASE {} ALLOW_CONNECTIONS false").format(name))
+            try:
+                end = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s"
+                administrator.execute(end, [chosen.ledger])
+                yield
+            finally:
+                administrator.execute(sql.SQL("ALTER DATABASE {} ALLOW_CONNECTIONS true").format(name))
+
+    # -- Airflow's processes -------------------------------------------------------------------------------------
+
+    def processes(self) -> list[psutil.Process]:
+        """Return every process of this Airflow."""
+        running = tree.find(settings.read(self.environ).home)
+        assert running, "this Airflow does not run"
+        return psutil.Process(running.pid).children(recursive=True)
+
+    def kill(self, part: str) -> None:
+        """Send SIGKILL to a part of Airflow."""
+        killed = runtime("kill", part, environ=self.environ)
+        assert killed.returncode == 0, killed.stderr
+
+    def task_process(self, run: Run, task_id: str) -> psutil.Process | None:
+        """Return the process that works at a task, None while there is none."""
+        found = [item for item in self.airflow.instances(run) if item["task_id"] == task_id]
+        titles = {f"airflow worker -- {item['id']}" for item in found}
+        return next((one for one in self.processes() if command(one) in titles), None)
+
+    def kill_task(self, run: Run, task_id: str, *, doing: str = "", within_s: float = 120) -> list[psutil.Process]:
+        """Wait until a task is at work, send SIGKILL to its process, and return the programs that it ran.
+
+        Its supervisor finds a dead child and calls the task failed, as after an OOM kill.
+
+        :param doing: a program that it has to be running by then.
+        """
+
+        def at_work() -> tuple[psutil.Process, list[psutil.Process]] | None:
+            process = self.task_process(run, task_id)
+            if process is None:
+                return None
+            try:
+                below = process.children(recursive=True)
+            except psutil.NoSuchProcess:
+                return None
+            is_due = not doing or any(command(one).split()[:1] == [doing] for one in below)
+            return (process, below) if is_due else None
+
+        process, below = eventually(f"{task_id} at work {doing}", at_work, within_s=within_s, every_s=0.1)
+        process.send_signal(signal.SIGKILL)
+        return below
+
+
+def command(process: psutil.Process) -> str:
+    """Return a process's command, or the title that it gave itself; empty when it has ended meanwhile."""
+    try:
+        return " ".join(process.cmdline()).strip()
+    except psutil.Error:
+        return ""
+
+
+def processes_of(version: str) -> list[psutil.Process]:
+    """Return the processes in the containers of one version: the nodes are on this machine."""
+    return [process for process in psutil.process_iter() if _serves(process, version)]
+
+
+def _serves(process: psutil.Process, version: str) -> bool:
+    try:
+        if process.cmdline()[1:] != ["/srv/server.py"]:
+            return False
+        return process.environ().get("ECHO_VERSION") == version
+    except psutil.Error:
+        return False
 
 
 def nothing_is_lost(answers: list[Answer]) -> None:

@@ -6,12 +6,12 @@ Most requests come over connections that are kept, some over new ones; nothing i
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.e2e.application import RELEASE, Application, build_images, install, merged
-from tests.e2e.cluster import eventually, kubectl
+from tests.e2e.application import RELEASE, SELECTOR, Application, build_images, install, merged
+from tests.e2e.cluster import eventually, get, is_ready, kubectl
 from tests.e2e.load import Answer, Load, lost, summary
 
 if TYPE_CHECKING:
@@ -81,6 +81,44 @@ def test_a_drain_of_a_node_loses_no_request(application: Application) -> None:
         finally:
             kubectl("uncordon", node)
     _nothing_is_lost(answers)
+
+
+def test_followers_that_are_upgraded_at_half_the_traffic_leave_it_alone(application: Application) -> None:
+    """A canary holds at 50 %; worker and beat become new beside it, and no Service, weight or share moves."""
+    newer, namespace = build_images(NEW), application.namespace
+    application.upgrade(merged(application.values, newer.values("backend")))
+    for step in (1, 3, 6):
+        application.holds_at(step)
+        application.promote()
+    application.holds_at(8)
+    eventually("half of the route", lambda: application.weights() == {"stable": 50, "canary": 50}, within_s=10)
+    before = _routing(namespace)
+    with Load(namespace, RATE) as load:
+        _is_under_way(load)
+        application.upgrade(merged(application.values, newer.values("worker", "beat")))
+        application.holds_at(1, "worker")
+        application.promote("worker")
+        eventually("followers of the new version", lambda: _run(application, newer.backend.digest), within_s=90)
+        assert _routing(namespace) == before
+        answers = load.stop()
+    _nothing_is_lost(answers)
+    of_new = sum(answer.version == NEW for answer in answers) / len(answers)
+    assert abs(of_new - 0.5) < 0.02, of_new
+    assert application.holds_at(8)["status"]["canary"]["weights"]["canary"]["weight"] == 50
+
+
+def _routing(namespace: str) -> dict[str, Any]:
+    """Return all that decides which pods serve whom, as the cluster has it."""
+    services = get("service", namespace=namespace, **SELECTOR)["items"]
+    routes = get("traefikservice", namespace=namespace)["items"]
+    return {f"{item['kind']}/{item['metadata']['name']}": item["spec"] for item in (*services, *routes)}
+
+
+def _run(application: Application, digest: str) -> bool:
+    """Say whether worker and beat run an image, and nothing else."""
+    pods = [pod for name in ("worker", "beat") for pod in application.pods(name)]
+    images = {pod["spec"]["containers"][0]["image"].partition("@")[2] for pod in pods}
+    return images == {digest} and all(is_ready(pod) for pod in pods) and application.is_in("Healthy", "worker")
 
 
 def _is_under_way(load: Load) -> None:

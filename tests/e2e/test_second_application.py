@@ -4,7 +4,9 @@ It is the least that a release spec admits: one container, no database, no follo
 other names everywhere. Slipway is given its folder by SLIPWAY_HOME; the Airflow is one of its own, beside that of this
 machine.
 
-Being small, it also is the one that is tried with bad input, and with a Prometheus that is away.
+Being small, it also is the one that is broken here: by bad input, and in the middle of its releases by the death of
+its pods, of tasks, of Airflow's parts, of Prometheus and of the ledger. After each of them the next release begins, so
+what one of them left behind would stop the one that follows.
 """
 
 from __future__ import annotations
@@ -16,12 +18,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import httpx
+import psutil
 import pytest
 from slipway.canary.plan import argo_steps
+from slipway.errors import LedgerError
 from slipway.ledger.states import FORWARD
 from slipway.names import EventKind, ReleaseState
 from slipway.spec.catalog import Catalog
 
+from testbed import proc
 from tests.e2e import page as pages
 from tests.e2e import prometheus
 from tests.e2e.cluster import apply, eventually, get, visit
@@ -40,9 +45,9 @@ from tests.e2e.page import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
-    from slipway.ledger.models import Record
+    from slipway.ledger.models import Record, Release
 
     from tests.e2e.airflow import Run
     from tests.e2e.load import Load
@@ -191,6 +196,161 @@ class TestPrometheusIsAway:
         ]
         assert (planned["change_summary"], planned["ignore_freeze_reason"]) == (METACHARACTERS, METACHARACTERS)
         assert not CLUE.exists()
+
+
+# -- faults in the middle of a release ------------------------------------------------------------------------------
+
+
+@pytest.mark.timeout(RUN_S)
+def test_a_task_killed_in_the_build_ends_as_if_it_had_not_begun(page: Page, served: str) -> None:
+    before = page.touched()
+    run = page.trigger(f"1.4.{time.time() % 1e8:.0f}")  # one that was never built, so that it cannot be recognised
+    programs = page.kill_task(run, "build.image", doing="buildah")
+    eventually(
+        "the end of the builder with its task", lambda: all(proc.is_dead(one.pid) for one in programs), within_s=10
+    )
+    page.ends(run, ReleaseState.CANCELLED)
+    assert page.touched() == before
+    assert page.stable() == served
+
+
+@pytest.mark.timeout(RUN_S)
+def test_a_task_killed_in_the_middle_of_helm_s_upgrade_is_taken_back(page: Page, served: str) -> None:
+    """Helm is left "pending-upgrade", and would refuse every upgrade from then on."""
+    with page.users() as load:
+        run = page.trigger(FAULTY)
+        eventually("an upgrade that is pending", lambda: is_caught_pending(page), within_s=120, every_s=0.02)
+        programs = page.kill_task(run, "deploy.upgrade", doing="helm")
+        eventually("the end of Helm with its task", lambda: all(proc.is_dead(one.pid) for one in programs), within_s=10)
+        assert "pending-upgrade" in page.helm().values()
+        page.ends(run, ReleaseState.ROLLED_BACK)
+        nothing_is_lost(load.stop())
+    page.assert_back_on(served)
+
+
+def is_caught_pending(page: Page) -> bool:
+    """Find Helm's upgrade, and let it run for moments only, until its revision is there and not yet deployed."""
+    for process in page.processes():
+        words = pages.command(process).split()
+        if words[:2] == ["helm", "upgrade"] and "--dry-run=server" not in words:
+            return is_stopped_pending(page, process)
+    return False
+
+
+def is_stopped_pending(page: Page, process: psutil.Process) -> bool:
+    """Stop a process in the moment in which a revision is pending; False when it has ended before."""
+    while process.is_running() and process.status() != psutil.STATUS_ZOMBIE:
+        process.suspend()
+        if "pending-upgrade" in page.helm().values():
+            return True
+        process.resume()
+        time.sleep(0.01)
+    return False
+
+
+@pytest.mark.timeout(RUN_S)
+def test_a_canary_that_crashes_again_and_again_costs_stable_users_nothing(page: Page, served: str) -> None:
+    """Its only pod dies at 10 %, after its smoke test. What users lose until it is taken back, it alone has lost."""
+    with page.users() as load:
+        run = page.at_ten_percent(FAULTY)
+        crashes = crash_until_taken_back(page, load)
+        release = page.ends(run, ReleaseState.ROLLED_BACK)
+        only_the_canary_loses(load.stop(), crashes)
+    page.assert_back_on(served)
+    assert aborted(page, release)["rule"] in DEAD_PODS
+
+
+@pytest.mark.timeout(RUN_S)
+def test_a_bad_canary_is_taken_back_while_the_ledger_is_away(page: Page, served: str) -> None:
+    """The traffic does not wait for the record; the record arrives when the ledger is back."""
+    with page.users() as load:
+        run = page.at_ten_percent(FAULTY)
+        release = page.release_of(run)
+        # A watch that is open goes on without a ledger; one that begins has to read there what it is to watch.
+        eventually("a look at the canary", lambda: page.store.samples(release.id), within_s=30)
+        with page.ledger_away():
+            with pytest.raises(LedgerError):
+                page.store.release(release.id)
+            crashes = crash_until_taken_back(page, load)
+            page.airflow.wait_for_task(run, "canary.watch_10", {"failed"}, within_s=60)
+        page.ends(run, ReleaseState.ROLLED_BACK)
+        only_the_canary_loses(load.stop(), crashes)
+    page.assert_back_on(served)
+    assert aborted(page, release)["rule"] in DEAD_PODS
+
+
+DEAD_PODS = ("CANARY_UNAVAILABLE", "POD_RESTARTS")
+"""The rules that say that a canary's pods die."""
+
+
+def crash_until_taken_back(page: Page, load: Load) -> tuple[float, float]:
+    """Kill the canary's process whenever there is one, until no user is on it; return when that began and ended."""
+    eventually("users on the canary", lambda: load.answers()[-1].version == FAULTY, within_s=20, every_s=0.01)
+    begun = time.time()
+
+    def crash() -> bool:
+        for process in pages.processes_of(FAULTY):
+            process.kill()
+        return page.weight() == 0
+
+    eventually("no user on the canary", crash, within_s=60, every_s=0.1)
+    return begun, time.time()
+
+
+def only_the_canary_loses(answers: list[Answer], crashes: tuple[float, float]) -> None:
+    """Make sure that what was lost is the share of a canary at 10 %, and of the time in which it crashed."""
+    begun, ended = crashes
+    meanwhile = [answer for answer in answers if begun - 1 <= answer.at <= ended + 1]
+    gone = lost(answers)
+    print(f"{len(gone)} of {len(meanwhile)} requests lost in {ended - begun:.1f} s of crashes")
+    assert [answer for answer in gone if answer not in meanwhile] == []
+    # The router takes turns: one in ten goes to the canary. A stable user who lost something would be above it.
+    assert len(gone) <= 0.1 * len(meanwhile) + 2
+
+
+def aborted(page: Page, release: Release) -> Mapping[str, Any]:
+    """Return what the ledger knows of the one abort of a release."""
+    [found] = [event.payload for event in page.store.events(release.id) if event.kind is EventKind.ABORTED]
+    print(found["reason"])
+    return found
+
+
+@pytest.mark.timeout(RUN_S)
+def test_a_task_killed_on_the_way_to_all_users_is_taken_back(page: Page, served: str) -> None:
+    with page.users() as load:
+        run = page.trigger(FAULTY)
+        page.kill_task(run, "canary.all_traffic", within_s=RELEASE_S)
+        assert page.weight() >= 50
+        page.ends(run, ReleaseState.ROLLED_BACK)
+        nothing_is_lost(load.stop())
+    page.assert_back_on(served)
+
+
+@pytest.mark.timeout(RUN_S)
+def test_a_person_stops_the_canary_by_marking_its_run_failed(page: Page, served: str) -> None:
+    with page.users() as load:
+        run = page.at_ten_percent(FAULTY)
+        marked = time.monotonic()
+        page.airflow.mark_failed(run)
+        eventually("the users on the stable version", lambda: page.weight() == 0, within_s=30)
+        print(f"run marked failed -> weight 0: {time.monotonic() - marked:.1f} s")
+        page.ends(run, ReleaseState.ROLLED_BACK)
+        nothing_is_lost(load.stop())
+    page.assert_back_on(served)
+
+
+@pytest.mark.usefixtures("served")
+@pytest.mark.timeout(RUN_S + 120)
+def test_scheduler_and_triggerer_die_at_ten_percent_and_the_release_goes_on(page: Page) -> None:
+    """The last one, because it promotes: nothing that the others left behind is in the way of a whole release."""
+    with page.users() as load:
+        run = page.at_ten_percent(FAULTY)
+        page.kill("triggerer")
+        page.kill("scheduler")
+        assert page.airflow.wait(run, within_s=RELEASE_S) == "success", page.told(run)
+        nothing_is_lost(load.stop())
+    assert passed(page.store.record(page.release_of(run).id)) == ["weight-10", "weight-50", "weight-100"]
+    page.stable()
 
 
 def passed(record: Record) -> list[str]:
