@@ -10,8 +10,6 @@ RUN := $(VENV)/bin/python
 UV_VERSION := 0.13.9
 TESTBED := $(RUN) -m testbed
 RUNTIME := $(RUN) -m runtime
-# What waits for something to run out (a heartbeat of Airflow, a watchdog's minute, an approval): minutes each.
-SLOW := tests/e2e/test_approval.py tests/e2e/test_faults.py tests/e2e/test_supersede.py
 # The application is shipped in images with dependencies of their own, so its tests run with exactly those.
 APP_VENV := .cache/app-backend-venv
 APP_TEST := $(APP_VENV)/bin/python -m pytest -c include/app/backend/pyproject.toml --rootdir=.
@@ -36,11 +34,11 @@ test: check up ## all tests, on a real cluster: unit, integration, end to end
 	@echo "== integration tests: the application on a real PostgreSQL and Redis"
 	@$(APP_TEST) tests/integration/app -q -n 2
 	@echo "== end-to-end tests on the testbed"
-	@$(RUN) -m pytest tests/e2e --durations=10 $(SLOW:%=--ignore=%)
+	@$(RUN) -m pytest tests/e2e --durations=10 -m "not slow"
 
 .PHONY: test-slow
-test-slow: up ## the tests that wait for something to run out: approvals, dead workers, deleted runs
-	@$(RUN) -m pytest $(SLOW) --durations=10
+test-slow: up ## the rest of the faults, and what waits for something to run out: about half an hour
+	@$(RUN) -m pytest tests/e2e --durations=10 -m slow
 
 .PHONY: check
 check: $(VENV)/.ready $(APP_VENV)/.ready ## the inner loop, under two minutes: format, lint, types, unit tests

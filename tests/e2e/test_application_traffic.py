@@ -103,7 +103,7 @@ def test_followers_that_are_upgraded_at_half_the_traffic_leave_it_alone(applicat
         answers = load.stop()
     _nothing_is_lost(answers)
     of_new = sum(answer.version == NEW for answer in answers) / len(answers)
-    assert abs(of_new - 0.5) < 0.02, of_new
+    assert abs(of_new - 0.5) < 0.1, of_new
     assert application.holds_at(8)["status"]["canary"]["weights"]["canary"]["weight"] == 50
 
 

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from tests.e2e.airflow import Run
 
+pytestmark = pytest.mark.slow
 PROJECT = Path(__file__).parent / "second/project"
 APPLICATION = "echo-page"
 RUNTIME = {

@@ -1,6 +1,6 @@
 """Faults in the middle of a canary that take their time: nobody reports them, so a heartbeat or a watchdog has to.
 
-The quick ones, which are the greater part, are in test_second_application.py.
+The quicker ones, which are the greater part, are in test_second_application.py.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from tests.e2e.airflow import Run
     from tests.e2e.page import Page
 
+pytestmark = pytest.mark.slow
 HEARTBEAT_S = 120
 """After such a silence Airflow calls a task dead whose worker has died with it (runtime/environment.py)."""
 

@@ -201,6 +201,7 @@ class TestPrometheusIsAway:
 # -- faults in the middle of a release ------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(RUN_S)
 def test_a_task_killed_in_the_build_ends_as_if_it_had_not_begun(page: Page, served: str) -> None:
     before = page.touched()
@@ -248,6 +249,7 @@ def is_stopped_pending(page: Page, process: psutil.Process) -> bool:
     return False
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(RUN_S)
 def test_a_canary_that_crashes_again_and_again_costs_stable_users_nothing(page: Page, served: str) -> None:
     """Its only pod dies at 10 %, after its smoke test. What users lose until it is taken back, it alone has lost."""
@@ -315,6 +317,7 @@ def aborted(page: Page, release: Release) -> Mapping[str, Any]:
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(RUN_S)
 def test_a_task_killed_on_the_way_to_all_users_is_taken_back(page: Page, served: str) -> None:
     with page.users() as load:
@@ -326,6 +329,7 @@ def test_a_task_killed_on_the_way_to_all_users_is_taken_back(page: Page, served:
     page.assert_back_on(served)
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(RUN_S)
 def test_a_person_stops_the_canary_by_marking_its_run_failed(page: Page, served: str) -> None:
     with page.users() as load:
@@ -339,6 +343,7 @@ def test_a_person_stops_the_canary_by_marking_its_run_failed(page: Page, served:
     page.assert_back_on(served)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("served")
 @pytest.mark.timeout(RUN_S + 120)
 def test_scheduler_and_triggerer_die_at_ten_percent_and_the_release_goes_on(page: Page) -> None:

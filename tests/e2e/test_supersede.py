@@ -13,6 +13,7 @@ from tests.e2e.page import APPLICATION, ENVIRONMENT, RELEASE_S, nothing_is_lost,
 if TYPE_CHECKING:
     from tests.e2e.page import Page
 
+pytestmark = pytest.mark.slow
 OLDER, NEWER = "1.4.0", "1.5.0"
 BAKE_S = 900
 """Longer than this module may take: what ends before it was ended by somebody."""

@@ -134,6 +134,7 @@ def quiet(namespace: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
         admin.execute(f"DROP DATABASE {name} WITH (FORCE)")
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(300)
 def test_a_quiet_application_is_released_by_its_pods_and_then_by_slipways_own_load(
     quiet: Quiet, caplog: pytest.LogCaptureFixture
