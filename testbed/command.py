@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
@@ -33,7 +34,9 @@ async def ask(command: Sequence[str], *, timeout_s: float, environment: Mapping[
     )
     try:
         output, _ = await asyncio.wait_for(process.communicate(), timeout_s)
-    except TimeoutError:
-        process.kill()
+    except BaseException:  # a cancelled question, too, leaves no program behind
+        with suppress(ProcessLookupError):
+            process.kill()
+        await process.wait()
         raise
     return Answer(process.returncode or 0, output.decode(errors="replace"))
