@@ -8,17 +8,16 @@ moment; then twice as much is sent, which is harmless.
 from __future__ import annotations
 
 import os
-import signal
 import subprocess
 import sys
 import threading
 import time
 from collections import deque
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from slipway.hooks.process import WARDEN
+from slipway.hooks import process
 from slipway.hooks.sender import Order, Report
 
 if TYPE_CHECKING:
@@ -88,20 +87,11 @@ class _Process:
     def __init__(self, order: Order) -> None:
         self.report = Report()
         self._words: deque[str] = deque(maxlen=LAST_LINES)
-        alive_read, self._alive = os.pipe()
         path = os.pathsep.join(filter(None, (str(PLUGINS), os.environ.get("PYTHONPATH"))))
-        program = [sys.executable, "-P", "-m", "slipway.hooks.sender", order.to_json()]
-        try:
-            self._process = subprocess.Popen(
-                [sys.executable, "-I", "-S", str(WARDEN), str(alive_read), *program],
-                env={**os.environ, "PYTHONPATH": path}, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT, pass_fds=(alive_read,), start_new_session=True,
-            )  # fmt: skip
-        except OSError:
-            os.close(self._alive)
-            raise
-        finally:
-            os.close(alive_read)
+        self._process, self._alive = process.start(
+            [sys.executable, "-P", "-m", "slipway.hooks.sender", order.to_json()],
+            env={**os.environ, "PYTHONPATH": path}, stdin=subprocess.DEVNULL, stderr=subprocess.STDOUT,
+        )  # fmt: skip
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
 
@@ -118,13 +108,7 @@ class _Process:
 
     def stop(self) -> Report:
         """End it, politely first, and return its last report."""
-        for number, patience_s in ((signal.SIGTERM, STOP_S), (signal.SIGKILL, None)):
-            if self._process.poll() is not None:
-                break
-            with suppress(ProcessLookupError):
-                os.killpg(self._process.pid, number)
-            with suppress(subprocess.TimeoutExpired):
-                self._process.wait(patience_s)
+        process.end(self._process, grace_s=STOP_S)
         os.close(self._alive)
         self._reader.join(STOP_S)
         if self._process.stdout is not None and not self._reader.is_alive():

@@ -120,29 +120,18 @@ def run(
     """
     mask = Masker(secrets)
     shown = tuple(mask(argument) for argument in argv)
-    alive_read, alive_write = os.pipe()
     started = time.monotonic()
+    with _input(stdin) as source:
+        process, alive = start(argv, env=env, cwd=cwd, stdin=source, stderr=subprocess.PIPE)
     try:
-        with _input(stdin) as source:
-            process = subprocess.Popen(
-                [sys.executable, "-I", "-S", str(WARDEN), str(alive_read), *argv],
-                env=None if env is None else dict(env),
-                cwd=cwd,
-                stdin=source,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-                pass_fds=(alive_read,),
-                start_new_session=True,
-            )
         with process:
             reader = _Reader(process, mask, log, log_stdout=log_stdout)
             try:
                 ended = reader.read_until(started + timeout_s) and _wait(process, started + timeout_s)
             finally:
-                _end(process)
+                end(process)
     finally:
-        os.close(alive_read)
-        os.close(alive_write)
+        os.close(alive)
     elapsed_s = time.monotonic() - started
     if not ended:
         raise error(
@@ -163,6 +152,41 @@ def run(
 
 
 NOT_STARTED = 127
+
+
+def start(
+    argv: Sequence[str],
+    *,
+    env: Mapping[str, str] | None,
+    stdin: IO[bytes] | int,
+    stderr: int,
+    cwd: Path | None = None,
+) -> tuple[subprocess.Popen[bytes], int]:
+    """Start a program under the warden, in a process group of its own, its output in a pipe.
+
+    :param stdin: as `subprocess.Popen` takes it, and `stderr` likewise.
+    :return: the process, and a file descriptor: the program and all that it started are ended when it is closed, as
+        it is when this process dies.
+    :raises OSError: the warden could not be started.
+    """
+    alive_read, alive = os.pipe()
+    try:
+        process = subprocess.Popen(
+            [sys.executable, "-I", "-S", str(WARDEN), str(alive_read), *argv],
+            env=None if env is None else dict(env),
+            cwd=cwd,
+            stdin=stdin,
+            stdout=subprocess.PIPE,
+            stderr=stderr,
+            pass_fds=(alive_read,),
+            start_new_session=True,
+        )
+    except BaseException:
+        os.close(alive)
+        raise
+    finally:
+        os.close(alive_read)
+    return process, alive
 
 
 class _Reader:
@@ -252,11 +276,14 @@ def _wait(process: subprocess.Popen[bytes], deadline: float) -> bool:
     return True
 
 
-def _end(process: subprocess.Popen[bytes]) -> None:
-    """End the whole group of a process, politely first; nothing happens when it has ended."""
+def end(process: subprocess.Popen[bytes], *, grace_s: float = GRACE_S) -> None:
+    """End the whole group of a process, politely first; nothing happens when it has ended.
+
+    :param grace_s: seconds between SIGTERM and SIGKILL.
+    """
     if process.poll() is not None:
         return
-    for number, patience_s in ((signal.SIGTERM, GRACE_S), (signal.SIGKILL, None)):
+    for number, patience_s in ((signal.SIGTERM, grace_s), (signal.SIGKILL, None)):
         with suppress(ProcessLookupError):
             os.killpg(process.pid, number)
         with suppress(subprocess.TimeoutExpired):
